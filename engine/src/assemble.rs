@@ -1,0 +1,106 @@
+//! Puts a store together from its directory: log, snapshots, transport, machines.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skep_raftstore::ids::RegionId;
+use skep_raftstore::machine::{Fatal, MachineFactory, StateMachine};
+use skep_raftstore::store::{Birth, Disks, Inboxes, StoreConfig, StoreParts, Surroundings, SystemClock};
+use skep_raftstore::transport::tcp::{TcpLimits, TcpTransport};
+use skep_raftstore::transport::{self, Receiver};
+use skep_wal::{Disk, RealDisk, WalConfig};
+
+use crate::config::StoreSettings;
+use crate::descriptor::RegionDescriptor;
+use crate::machine::MemoryMachine;
+use crate::region::RegionMachine;
+use crate::store_dir::{DirectoryError, Problem, StoreDir};
+use crate::{Error, draw};
+
+/// A store that is open and has no threads of its own yet; its transport has.
+pub(crate) struct Assembled {
+    pub(crate) dir: StoreDir,
+    pub(crate) parts: StoreParts,
+    pub(crate) transport: Arc<TcpTransport>,
+    /// Its regions, as they were born.
+    pub(crate) regions: Vec<RegionDescriptor>,
+}
+
+/// Opens the store in `dir`. `births` are made if the store is not born yet, and then it is.
+pub(crate) fn assemble(
+    mut dir: StoreDir,
+    settings: &StoreSettings,
+    listen: SocketAddr,
+    births: Vec<Birth>,
+) -> Result<Assembled, Error> {
+    let config = store_config(&dir, settings)?;
+    let inboxes = Inboxes::new(&config);
+    let identity = dir.identity();
+    let transport = TcpTransport::start(
+        transport::Identity {
+            cluster: identity.cluster,
+            store: identity.store,
+            uuid: identity.uuid,
+            life: identity.life,
+        },
+        listen,
+        Arc::clone(&inboxes) as Arc<dyn Receiver>,
+        TcpLimits::default(),
+    )
+    .map_err(|error| Error::Open(format!("it cannot listen on {listen}: {error}")))?;
+    let around = Surroundings {
+        clock: Arc::new(SystemClock::new()),
+        transport: Arc::clone(&transport) as Arc<dyn transport::Transport>,
+        factory: Arc::new(MemoryMachines),
+        inboxes,
+    };
+    let is_born = dir.identity().is_born;
+    let births = if is_born { Vec::new() } else { births };
+    let parts = StoreParts::open(config, disks(&dir, settings)?, around, births)
+        .map_err(|error| Error::Open(format!("{}: {error}", dir.path().display())))?;
+    let regions = hosted(&parts)?;
+    if regions.is_empty() {
+        return Err(DirectoryError::new(&dir.log(), Problem::Missing).into());
+    }
+    if !is_born {
+        dir.set_born()?;
+    }
+    Ok(Assembled { dir, parts, transport, regions })
+}
+
+fn store_config(dir: &StoreDir, settings: &StoreSettings) -> Result<StoreConfig, Error> {
+    let identity = dir.identity();
+    Ok(StoreConfig {
+        workers: settings.workers,
+        apply_threads: settings.apply_threads,
+        request_timeout: settings.request_timeout,
+        ..StoreConfig::new(identity.store, identity.life, draw::seed()?)
+    })
+}
+
+fn disks(dir: &StoreDir, settings: &StoreSettings) -> Result<Disks, Error> {
+    let open = |path: PathBuf| match RealDisk::open(&path) {
+        Ok(disk) => Ok(Arc::new(disk) as Arc<dyn Disk>),
+        Err(error) => Err(DirectoryError::io(&path, &error)),
+    };
+    let log_config = WalConfig { segment_bytes: settings.segment_bytes, ..WalConfig::default() };
+    Ok(Disks { log: open(dir.log())?, snapshots: open(dir.snapshots())?, log_config })
+}
+
+fn hosted(parts: &StoreParts) -> Result<Vec<RegionDescriptor>, Error> {
+    let regions = parts.hosted().iter().map(|hosted| {
+        RegionDescriptor::decode(&hosted.genesis)
+            .map_err(|error| Error::Open(format!("the genesis of {} is {error}", hosted.region)))
+    });
+    regions.collect()
+}
+
+/// Makes regions whose data is in memory.
+struct MemoryMachines;
+
+impl MachineFactory for MemoryMachines {
+    fn create(&self, region: RegionId, genesis: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {
+        Ok(Box::new(RegionMachine::new(region, genesis, MemoryMachine::default())?))
+    }
+}

@@ -1,0 +1,131 @@
+//! How a store is opened, alone or with others in this process.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use skep_raftstore::ids::ClusterId;
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const WORKERS: usize = 1;
+/// What is in memory does not block, so that one thread applies for all regions.
+const APPLY_THREADS: usize = 1;
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Any free port, reachable from this machine alone.
+pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How one store is opened, as a cluster of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EngineConfig {
+    /// Its directory. Made if it is missing or empty.
+    pub dir: PathBuf,
+    /// The cluster that the directory must belong to, if that matters.
+    pub cluster: Option<ClusterId>,
+    /// Where it listens for other stores. Any free port on loopback.
+    pub listen: SocketAddr,
+    /// How many regions a new directory is cut into; an existing one keeps its own. One.
+    pub regions: u32,
+    /// How long a command may take, elections and changes of leader included, before it is answered
+    /// [`Error::TimedOut`](crate::Error). Five seconds.
+    pub request_timeout: Duration,
+    /// Threads that drive regions. One.
+    pub workers: usize,
+    /// Threads that apply what is committed. One.
+    pub apply_threads: usize,
+    /// Bytes of a segment of the log: a multiple of 4 KiB, at most 1 GiB. 64 MiB. A command takes half of one at most,
+    /// so that below 34 MiB the largest are refused.
+    pub segment_bytes: u64,
+}
+
+impl EngineConfig {
+    /// A store in `dir`, with the values given at each field.
+    pub fn new(dir: impl Into<PathBuf>) -> EngineConfig {
+        EngineConfig {
+            dir: dir.into(),
+            cluster: None,
+            listen: LOOPBACK,
+            regions: 1,
+            request_timeout: REQUEST_TIMEOUT,
+            workers: WORKERS,
+            apply_threads: APPLY_THREADS,
+            segment_bytes: SEGMENT_BYTES,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> StoreSettings {
+        StoreSettings {
+            request_timeout: self.request_timeout,
+            workers: self.workers,
+            apply_threads: self.apply_threads,
+            segment_bytes: self.segment_bytes,
+        }
+    }
+}
+
+/// How several stores of one cluster are opened in this process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LocalConfig {
+    /// The directory that holds theirs. Made if it is missing or empty.
+    pub dir: PathBuf,
+    /// How many stores a new directory gets, each with a replica of every region; an existing one keeps its own. Three.
+    pub stores: u32,
+    /// How many regions a new directory is cut into; an existing one keeps its own. Sixteen.
+    pub regions: u32,
+    /// As in [`EngineConfig`].
+    pub request_timeout: Duration,
+    /// As in [`EngineConfig`], for each store.
+    pub workers: usize,
+    /// As in [`EngineConfig`], for each store.
+    pub apply_threads: usize,
+    /// As in [`EngineConfig`], for each store.
+    pub segment_bytes: u64,
+}
+
+impl LocalConfig {
+    /// A cluster in `dir`, with the values given at each field.
+    pub fn new(dir: impl Into<PathBuf>) -> LocalConfig {
+        LocalConfig {
+            dir: dir.into(),
+            stores: 3,
+            regions: 16,
+            request_timeout: REQUEST_TIMEOUT,
+            workers: WORKERS,
+            apply_threads: APPLY_THREADS,
+            segment_bytes: SEGMENT_BYTES,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> StoreSettings {
+        StoreSettings {
+            request_timeout: self.request_timeout,
+            workers: self.workers,
+            apply_threads: self.apply_threads,
+            segment_bytes: self.segment_bytes,
+        }
+    }
+}
+
+/// What is set for every store alike.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreSettings {
+    pub(crate) request_timeout: Duration,
+    pub(crate) workers: usize,
+    pub(crate) apply_threads: usize,
+    pub(crate) segment_bytes: u64,
+}
+
+/// Whether a directory was new, and what is in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// It was made, and cut into so many regions.
+    New {
+        /// How many.
+        regions: u32,
+    },
+    /// It was there, with so many regions.
+    Existing {
+        /// How many.
+        regions: u32,
+    },
+}

@@ -1,0 +1,198 @@
+//! One store's front: takes commands for any key, sends each to the region that has it, and answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use skep_raftstore::ids::{ClusterId, Life, RegionId, StoreId};
+use skep_raftstore::store::{RegionStatus, Store, StoreStatus};
+use skep_raftstore::transport::tcp::TcpTransport;
+
+use crate::assemble::{Assembled, assemble};
+use crate::config::{EngineConfig, Opened, StoreSettings};
+use crate::descriptor::RegionDescriptor;
+use crate::directory::Directory;
+use crate::limits::{COMMAND_BYTES_MAX, REGIONS_MAX};
+use crate::store_dir::{self, Found, Identity, StoreDir};
+use crate::{Answer, Command, Error, draw, plan};
+
+mod route;
+mod scan;
+mod typed;
+
+/// How long closing waits for other stores to take over what this one leads.
+const HAND_OVER: Duration = Duration::from_millis(500);
+
+/// A store that is open. Clones are the same store; the last one that is dropped closes it.
+///
+/// ```no_run
+/// # fn main() -> Result<(), skep_engine::Error> {
+/// use skep_engine::{Engine, EngineConfig};
+///
+/// let engine = Engine::open(EngineConfig::new("data"))?;
+/// engine.put("answer", "42").wait()?;
+/// assert_eq!(engine.get("answer").wait()?.as_deref(), Some(&b"42"[..]));
+/// engine.close();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    transport: Arc<TcpTransport>,
+    directory: Directory,
+    request_timeout: Duration,
+    command_bytes_max: usize,
+    opened: Opened,
+    cluster: ClusterId,
+    is_closed: AtomicBool,
+    /// Keeps the directory locked.
+    _dir: StoreDir,
+}
+
+impl Engine {
+    /// Opens the one store of a cluster of its own. A directory that is missing or empty becomes a new one.
+    pub fn open(config: EngineConfig) -> Result<Engine, Error> {
+        let settings = config.settings();
+        let EngineConfig { dir, cluster, listen, regions, .. } = config;
+        if !(1..=REGIONS_MAX).contains(&regions) {
+            return Err(Error::Impossible { regions, stores: 1 });
+        }
+        let dir = match store_dir::look(&dir)? {
+            Found::Store(_) => StoreDir::open(&dir, cluster)?,
+            Found::Nothing => StoreDir::create(&dir, new_identity(cluster)?)?,
+        };
+        let is_new = !dir.identity().is_born;
+        let stores = [dir.identity().store];
+        let births =
+            if is_new { plan::births(&plan::regions(regions, &stores), &stores, 0) } else { Vec::new() };
+        Engine::start(assemble(dir, &settings, listen, births)?, &settings, is_new)
+    }
+
+    /// Gives a store its threads.
+    pub(crate) fn start(
+        assembled: Assembled,
+        settings: &StoreSettings,
+        is_new: bool,
+    ) -> Result<Engine, Error> {
+        let Assembled { dir, parts, transport, regions } = assembled;
+        let count = regions.len() as u32;
+        let directory = Directory::new(regions).map_err(|gap| {
+            let at = gap.at.escape_ascii();
+            Error::Open(format!("{}: no region, or two, have the key \"{at}\"", dir.path().display()))
+        })?;
+        let store = parts.spawn().map_err(|error| Error::Open(error.to_string()))?;
+        let inner = Inner {
+            store,
+            transport,
+            directory,
+            request_timeout: settings.request_timeout,
+            command_bytes_max: COMMAND_BYTES_MAX.min(settings.segment_bytes as usize / 2),
+            opened: if is_new { Opened::New { regions: count } } else { Opened::Existing { regions: count } },
+            cluster: dir.identity().cluster,
+            is_closed: AtomicBool::new(false),
+            _dir: dir,
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// Carries out `command`, and calls `reply` with the answer: on a thread of the store, which it must not block, or
+    /// at once if the command cannot be sent. Never blocks.
+    ///
+    /// Commands for keys of one region take effect in the order in which they are given, and a read sees every write
+    /// given before it. A write that is given while an earlier read is unanswered may take effect before that read.
+    pub fn execute(&self, command: Command, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
+        match self.inner.routed(&command) {
+            Ok(route) => route::submit(&self.inner, route, reply),
+            Err(error) => reply(Err(error)),
+        }
+    }
+
+    /// Which region has `key`, as far as this store knows.
+    pub fn region_of(&self, key: &[u8]) -> RegionId {
+        self.inner.directory.table().region_of(key).id
+    }
+
+    /// All regions, in the order of their keys, as far as this store knows.
+    pub fn regions(&self) -> Vec<RegionDescriptor> {
+        self.inner.directory.table().regions()
+    }
+
+    /// The store's name.
+    pub fn store_id(&self) -> StoreId {
+        self.inner.store.id()
+    }
+
+    /// The cluster's name.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.inner.cluster
+    }
+
+    /// Whether its directory was new.
+    pub fn opened(&self) -> Opened {
+        self.inner.opened
+    }
+
+    /// The store as it is now. Waits for its workers, a second at most.
+    pub fn store_status(&self) -> StoreStatus {
+        self.inner.store.status()
+    }
+
+    /// Its replicas as they are now. Waits for its workers, a second at most.
+    pub fn region_status(&self) -> Vec<RegionStatus> {
+        self.inner.store.region_status()
+    }
+
+    /// Why the store stopped, if it did.
+    pub fn failed(&self) -> Option<String> {
+        self.inner.store.failed()
+    }
+
+    /// Whether every command it was given is answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.failed().is_some() || self.store_status().unanswered == 0
+    }
+
+    /// Hands over what the store leads, answers what is under way, makes everything durable and ends its threads.
+    /// What is given to it afterwards is answered [`Error::StoreStopped`]. Others can open the directory once the last
+    /// clone is dropped.
+    pub fn close(&self) {
+        self.inner.close(HAND_OVER);
+    }
+
+    /// Closes it without waiting for others to take over.
+    pub(crate) fn close_alone(&self) {
+        self.inner.close(Duration::ZERO);
+    }
+}
+
+fn new_identity(cluster: Option<ClusterId>) -> Result<Identity, Error> {
+    Ok(Identity {
+        cluster: cluster.map_or_else(draw::cluster_id, Ok)?,
+        store: draw::store_id(&[])?,
+        uuid: draw::uuid()?,
+        life: Life(1),
+        is_born: false,
+    })
+}
+
+impl Inner {
+    fn close(&self, hand_over: Duration) {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.store.hand_over(hand_over);
+        self.store.stop();
+        self.transport.stop();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close(Duration::ZERO);
+    }
+}

@@ -1,0 +1,47 @@
+//! An ordered, sharded key space on top of many Raft groups: the part of Skep that knows keys.
+//!
+//! A key space is cut into regions, ranges of keys, and each region is replicated by a Raft group of its own. An
+//! [`Engine`] is one store's front: it takes commands for any key and sees that they reach the region that has it.
+//! [`LocalCluster`] runs several stores in one process.
+//!
+//! A write, read as a list of files:
+//!
+//! ```text
+//! execute (engine) -> route (directory) -> bytes (command_bytes) -> [log of a quorum: raftstore]
+//!     -> region (sessions, route, evaluate) -> machine -> reply (reply_bytes) -> ticket
+//! ```
+//!
+//! The answer to a write comes when a quorum has made it durable; a read is linearizable.
+
+pub use command::{Answer, Command, Condition, Write};
+pub use config::{EngineConfig, LocalConfig, Opened};
+pub use descriptor::RegionDescriptor;
+pub use engine::Engine;
+pub use error::Error;
+pub use layout::Unreadable;
+pub use limits::{COMMAND_BYTES_MAX, KEY_BYTES_MAX, REGIONS_MAX, SCAN_BYTES_MAX, VALUE_BYTES_MAX};
+pub use local::{ClusterStatus, LocalCluster};
+pub use store_dir::{DirectoryError, Problem};
+pub use ticket::Ticket;
+
+pub mod machine;
+pub mod region;
+
+mod assemble;
+mod boundaries;
+mod command;
+mod command_bytes;
+mod config;
+mod descriptor;
+mod directory;
+mod draw;
+mod engine;
+mod error;
+mod layout;
+mod limits;
+mod local;
+mod plan;
+mod reply_bytes;
+mod sessions;
+mod store_dir;
+mod ticket;

@@ -1,0 +1,79 @@
+//! The limits of the key space, each with its unit, its reason, and what happens when it is reached.
+
+use crate::error::Error;
+use crate::{Command, Condition, Write};
+
+/// Bytes of a key. Keys are copied into the routing table and compared on every access, so they stay small.
+/// Beyond: [`Error::KeyTooLarge`].
+pub const KEY_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a bound of a scan: what follows a largest key directly is one byte longer.
+pub(crate) const BOUND_BYTES_MAX: usize = KEY_BYTES_MAX + 1;
+
+/// Bytes of a value. A value travels and is applied as a piece of one log entry, which holds up everything behind it.
+/// Beyond: [`Error::ValueTooLarge`], also if appending would make one.
+pub const VALUE_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of one encoded command: a put that compares with a largest value and sets a largest value fits.
+/// Beyond: [`Error::BatchTooLarge`].
+pub const COMMAND_BYTES_MAX: usize = 17 << 20;
+
+/// Bytes of pairs in one answer to a scan; reached, the answer says where to go on. Keeps a scan from delaying
+/// the writes of its region by more than a fraction of a millisecond.
+pub const SCAN_BYTES_MAX: usize = 1 << 20;
+
+/// Regions that a new directory is cut into, at most. Beyond: [`Error::Impossible`].
+pub const REGIONS_MAX: u32 = 100_000;
+
+/// Stores of a cluster in one process, at most: each has threads and a log of its own. Beyond: [`Error::Impossible`].
+pub(crate) const STORES_MAX: u32 = 64;
+
+/// Checks what can be checked before anything is encoded.
+pub(crate) fn check(command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Get { key }
+        | Command::CountKeys { key }
+        | Command::Delete { key, .. }
+        | Command::Increment { key, .. } => key_fits(key),
+        Command::Scan { start, end, .. } => {
+            bound_fits(start)?;
+            end.as_ref().map_or(Ok(()), |end| bound_fits(end))
+        }
+        Command::Append { key, value } => pair_fits(key, value),
+        Command::Put { key, value, condition, .. } => {
+            pair_fits(key, value)?;
+            match condition {
+                Condition::Equals(expected) => value_fits(expected),
+                Condition::Always | Condition::Absent | Condition::Present => Ok(()),
+            }
+        }
+        Command::Batch { writes } => batch_fits(writes),
+    }
+}
+
+fn batch_fits(writes: &[Write]) -> Result<(), Error> {
+    if writes.is_empty() {
+        return Err(Error::EmptyBatch);
+    }
+    writes.iter().try_for_each(|write| match write {
+        Write::Put { key, value } => pair_fits(key, value),
+        Write::Delete { key } => key_fits(key),
+    })
+}
+
+fn pair_fits(key: &[u8], value: &[u8]) -> Result<(), Error> {
+    key_fits(key)?;
+    value_fits(value)
+}
+
+fn key_fits(key: &[u8]) -> Result<(), Error> {
+    if key.len() > KEY_BYTES_MAX { Err(Error::KeyTooLarge { bytes: key.len() }) } else { Ok(()) }
+}
+
+fn bound_fits(bound: &[u8]) -> Result<(), Error> {
+    if bound.len() > BOUND_BYTES_MAX { Err(Error::KeyTooLarge { bytes: bound.len() }) } else { Ok(()) }
+}
+
+fn value_fits(value: &[u8]) -> Result<(), Error> {
+    if value.len() > VALUE_BYTES_MAX { Err(Error::ValueTooLarge { bytes: value.len() }) } else { Ok(()) }
+}

@@ -1,0 +1,147 @@
+//! Finds, makes, or finishes making the directories of a cluster whose stores all live in this process.
+//!
+//! ```text
+//! LOCK         held while the cluster is open
+//! cluster      which stores and regions it was made with
+//! store-1/ ..  one directory for each store
+//! ```
+//!
+//! Order of making: `LOCK`, `cluster` (not formed), the stores' directories, their regions, `cluster` (formed). No
+//! store runs before the last step, so that until then everything can be done again.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use skep_raftstore::ids::{Life, StoreId};
+
+use super::cluster_file::{ClusterFile, Member};
+use crate::assemble::{Assembled, assemble};
+use crate::config::{LOOPBACK, LocalConfig};
+use crate::limits::{REGIONS_MAX, STORES_MAX};
+use crate::store_dir::{self, DirectoryError, Found, Identity, Problem, StoreDir, files};
+use crate::{Error, draw, plan};
+
+const CLUSTER: &str = "cluster";
+const CLUSTER_NEW: &str = "cluster.new";
+const LOCK: &str = "LOCK";
+
+/// A cluster whose stores are open and do not run yet.
+pub(super) struct Formed {
+    pub(super) file: ClusterFile,
+    pub(super) is_new: bool,
+    pub(super) stores: Vec<Assembled>,
+    /// Keeps the directory locked.
+    pub(super) lock: File,
+}
+
+/// Opens what is in `config.dir`, or makes it.
+pub(super) fn form(config: &LocalConfig) -> Result<Formed, Error> {
+    let dir = &config.dir;
+    let lock = lock(dir, config)?;
+    let mut file = match ClusterFile::read(&dir.join(CLUSTER))? {
+        Some(file) => file,
+        None => plan_new(config)?,
+    };
+    let is_new = !file.is_formed;
+    if is_new {
+        file.write(&dir.join(CLUSTER))?;
+    }
+    let stores = open_stores(&file, config)?;
+    if is_new {
+        file.is_formed = true;
+        file.write(&dir.join(CLUSTER))?;
+    }
+    Ok(Formed { file, is_new, stores, lock })
+}
+
+/// Locks the directory once it is certain that it is, or will be, a cluster's, and that all of it can be opened.
+fn lock(dir: &Path, config: &LocalConfig) -> Result<File, Error> {
+    let names = files::names(dir)?.unwrap_or_default();
+    if names.iter().any(|name| name == CLUSTER) {
+        if let Some(file) = ClusterFile::read(&dir.join(CLUSTER))? {
+            check_stores(dir, &file)?;
+        }
+    } else if !names.iter().all(|name| [LOCK, CLUSTER_NEW].contains(&name.as_str())) {
+        return Err(DirectoryError::new(dir, Problem::Foreign).into());
+    }
+    let LocalConfig { regions, stores, .. } = *config;
+    if !(1..=REGIONS_MAX).contains(&regions) || !(1..=STORES_MAX).contains(&stores) {
+        return Err(Error::Impossible { regions, stores });
+    }
+    files::make_directory(dir)?;
+    Ok(files::lock(dir, &dir.join(LOCK))?)
+}
+
+fn check_stores(dir: &Path, file: &ClusterFile) -> Result<(), DirectoryError> {
+    for (at, member) in file.stores.iter().enumerate() {
+        let path = store_path(dir, at);
+        match store_dir::look(&path)? {
+            Found::Nothing if file.is_formed => return Err(DirectoryError::new(&path, Problem::Missing)),
+            Found::Nothing => {}
+            Found::Store(identity) => check_member(&path, &identity, file, member)?,
+        }
+    }
+    Ok(())
+}
+
+fn check_member(
+    path: &Path,
+    found: &Identity,
+    file: &ClusterFile,
+    member: &Member,
+) -> Result<(), DirectoryError> {
+    let problem = if found.cluster != file.cluster {
+        Problem::OtherCluster { found: found.cluster, expected: file.cluster }
+    } else if found.store != member.store || found.uuid != member.uuid {
+        Problem::OtherStore
+    } else if file.is_formed && !found.is_born {
+        Problem::Missing
+    } else {
+        return Ok(());
+    };
+    Err(DirectoryError::new(path, problem))
+}
+
+fn store_path(dir: &Path, at: usize) -> PathBuf {
+    dir.join(format!("store-{}", at + 1))
+}
+
+fn plan_new(config: &LocalConfig) -> Result<ClusterFile, Error> {
+    let mut names: Vec<StoreId> = Vec::new();
+    let mut stores = Vec::new();
+    for _ in 0..config.stores {
+        let store = draw::store_id(&names)?;
+        names.push(store);
+        stores.push(Member { store, uuid: draw::uuid()? });
+    }
+    let regions = plan::regions(config.regions, &names);
+    Ok(ClusterFile { cluster: draw::cluster_id()?, is_formed: false, stores, regions })
+}
+
+fn open_stores(file: &ClusterFile, config: &LocalConfig) -> Result<Vec<Assembled>, Error> {
+    let names: Vec<StoreId> = file.stores.iter().map(|member| member.store).collect();
+    let settings = config.settings();
+    let mut stores = Vec::new();
+    for (at, member) in file.stores.iter().enumerate() {
+        let dir = open_directory(&store_path(&config.dir, at), file, member)?;
+        let births = if file.is_formed { Vec::new() } else { plan::births(&file.regions, &names, at) };
+        stores.push(assemble(dir, &settings, LOOPBACK, births)?);
+    }
+    Ok(stores)
+}
+
+fn open_directory(path: &Path, file: &ClusterFile, member: &Member) -> Result<StoreDir, DirectoryError> {
+    match store_dir::look(path)? {
+        Found::Store(_) => StoreDir::open(path, Some(file.cluster)),
+        Found::Nothing => StoreDir::create(
+            path,
+            Identity {
+                cluster: file.cluster,
+                store: member.store,
+                uuid: member.uuid,
+                life: Life(1),
+                is_born: false,
+            },
+        ),
+    }
+}

@@ -1,0 +1,72 @@
+//! What holds the ordered data of a region: the seam behind which machines are exchanged.
+//!
+//! A machine knows keys and values. It knows no log, no session, no range: the [region](crate::region) decides every
+//! write before the machine sees it, and hands over what it must remember itself (where it stands in the log, who was
+//! answered what) as opaque bytes, to be kept with the data and never apart from it.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use skep_raftstore::machine::Fatal;
+
+pub use memory::MemoryMachine;
+pub use octets::Octets;
+
+mod memory;
+mod octets;
+
+/// The ordered data of one region.
+///
+/// Invariants:
+/// - A read sees every write before it, committed or not.
+/// - What survives a restart, if anything does, is the state at some `commit`, data and system bytes together.
+pub trait KeyMachine: Send + 'static {
+    /// The data at one point in time.
+    type Snapshot: KeySnapshot + 'static;
+
+    /// The value of `key`.
+    fn get(&self, key: &[u8]) -> Result<Option<Octets>, Fatal>;
+
+    /// Shows `visit` the pairs from `start` on and before `end`, in order, until it breaks off.
+    fn scan(&self, start: &[u8], end: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<(), Fatal>;
+
+    /// Sets `key`.
+    fn put(&mut self, key: &[u8], value: Octets) -> Result<(), Fatal>;
+
+    /// Deletes `key`; whether it was there.
+    fn remove(&mut self, key: &[u8]) -> Result<bool, Fatal>;
+
+    /// Everything since the last commit belongs together, and with `system`. A machine that survives restarts writes
+    /// them in one atomic step; one that does not has nothing to do.
+    fn commit(&mut self, system: &dyn System) -> Result<(), Fatal>;
+
+    /// The committed data, cheap to take and independent of later writes.
+    fn snapshot(&mut self) -> Result<Self::Snapshot, Fatal>;
+
+    /// Replaces all data by `pairs`, and what was committed with it by `system`. On an `Err` nothing has changed.
+    fn replace(&mut self, pairs: &mut Pairs<'_>, system: &[u8]) -> Result<(), Fatal>;
+
+    /// How many keys there are. O(1).
+    fn count(&self) -> u64;
+
+    /// Bytes of keys and values, approximately. O(1).
+    fn size(&self) -> u64;
+}
+
+/// The data of a region at one point in time.
+pub trait KeySnapshot: Send {
+    /// Shows `visit` every pair, in order.
+    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()>;
+}
+
+/// What the region must remember with the data. Turned into bytes only for a machine that writes it down.
+pub trait System {
+    /// Its bytes.
+    fn encode(&self) -> Vec<u8>;
+}
+
+/// Is shown a key and its value.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Keys and values in order, from somewhere that may fail.
+pub type Pairs<'a> = dyn Iterator<Item = Result<(Octets, Octets), Fatal>> + 'a;

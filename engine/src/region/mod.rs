@@ -1,0 +1,151 @@
+//! The state machine of one region: what raftstore hands committed entries to.
+//!
+//! It decides, the [`KeyMachine`] keeps. Each entry is judged in this order, and everything it is judged by follows
+//! from the log, so that every replica answers the same:
+//!
+//! 1. its number: was it applied already ([`sessions`](crate::sessions))?
+//! 2. its route: does the region's version stand, and do its keys lie here? If not, the answer is the region as it is.
+//! 3. the command itself ([`evaluate`]).
+
+use std::io;
+
+use bytes::Bytes;
+use skep_raftstore::ids::RegionId;
+use skep_raftstore::machine::{Committed, Fatal, Origin, SnapshotSource, Stamp, StateMachine};
+use skep_raftstore::raft::LogPos;
+
+use crate::Command;
+use crate::command_bytes;
+use crate::descriptor::RegionDescriptor;
+use crate::layout::Unreadable;
+use crate::machine::KeyMachine;
+use crate::reply_bytes::{self, Rejection};
+use crate::sessions::Verdict;
+use state::RegionState;
+
+mod evaluate;
+mod snapshot;
+mod snapshot_bytes;
+mod state;
+
+/// A region's state: its data in `M`, and what is remembered with it.
+pub struct RegionMachine<M> {
+    state: RegionState,
+    data: M,
+}
+
+impl<M: KeyMachine> RegionMachine<M> {
+    /// A region in the state that it was born in: `data` is empty.
+    pub fn new(region: RegionId, genesis: &[u8], data: M) -> Result<RegionMachine<M>, Fatal> {
+        let descriptor = RegionDescriptor::decode(genesis)
+            .map_err(|error| Fatal(format!("the genesis of {region} is {error}")))?;
+        if descriptor.id != region {
+            return Err(Fatal(format!("the genesis of {region} is that of {}", descriptor.id)));
+        }
+        Ok(RegionMachine { state: RegionState::new(descriptor), data })
+    }
+
+    /// The region as it is.
+    pub fn descriptor(&self) -> &RegionDescriptor {
+        &self.state.descriptor
+    }
+
+    /// The largest stamp applied: what time it is, for this region.
+    pub fn stamp(&self) -> Stamp {
+        self.state.stamp
+    }
+
+    fn apply_entry(&mut self, entry: &Committed) -> Result<Bytes, Fatal> {
+        if entry.index != self.state.applied.index.next() {
+            return Err(Fatal(format!("entry {} follows {:?}", entry.index.0, self.state.applied)));
+        }
+        self.state.applied = LogPos { index: entry.index, term: entry.term };
+        self.state.stamp = self.state.stamp.max(entry.stamp);
+        match &entry.origin {
+            Some(origin) => self.apply_command(origin, &entry.body),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    fn apply_command(&mut self, origin: &Origin, body: &Bytes) -> Result<Bytes, Fatal> {
+        match self.state.sessions.judge(origin, self.state.applied.index) {
+            Verdict::Fresh => {}
+            Verdict::Repeated(reply) => return Ok(reply),
+            Verdict::Answered => return Ok(reply_bytes::rejected(Rejection::Answered)),
+            Verdict::EarlierLife => return Ok(reply_bytes::rejected(Rejection::EarlierLife)),
+            Verdict::Forgotten => return Ok(reply_bytes::rejected(Rejection::Forgotten)),
+        }
+        let reply = match self.routed(body) {
+            Ok(command) => evaluate::write(&mut self.data, &self.state.descriptor, command)?,
+            Err(Misrouted::Answer(reply)) => reply,
+            Err(Misrouted::Newer(error)) => return Err(Fatal(format!("an entry was {error}"))),
+        };
+        self.state.sessions.record(origin, reply.clone());
+        Ok(reply)
+    }
+
+    /// The command in `body`, if it was sent to this region as it is.
+    fn routed<'a>(&self, body: &'a [u8]) -> Result<Command<&'a [u8]>, Misrouted> {
+        let (version, command) = command_bytes::decode(body).map_err(|error| match error {
+            Unreadable::Damaged(_) => Misrouted::Answer(reply_bytes::rejected(Rejection::Damaged)),
+            Unreadable::Newer(..) => Misrouted::Newer(error),
+        })?;
+        let region = &self.state.descriptor;
+        if version == region.epoch.version && evaluate::lies_in(region, &command) {
+            Ok(command)
+        } else {
+            Err(Misrouted::Answer(reply_bytes::stale(&[region])))
+        }
+    }
+}
+
+/// Why a command is not evaluated.
+enum Misrouted {
+    /// It is answered with this.
+    Answer(Bytes),
+    /// Another version would evaluate it.
+    Newer(Unreadable),
+}
+
+impl<M: KeyMachine> StateMachine for RegionMachine<M> {
+    fn applied(&self) -> LogPos {
+        self.state.applied
+    }
+
+    fn apply(&mut self, batch: &[Committed], replies: &mut Vec<Bytes>) -> Result<(), Fatal> {
+        replies.reserve(batch.len());
+        for entry in batch {
+            replies.push(self.apply_entry(entry)?);
+        }
+        self.data.commit(&self.state)
+    }
+
+    fn read(&mut self, query: &Bytes) -> Bytes {
+        let answer = match self.routed(query) {
+            Ok(command) => evaluate::read(&self.data, &self.state.descriptor, command),
+            Err(Misrouted::Answer(reply)) => return reply,
+            Err(Misrouted::Newer(error)) => return reply_bytes::failed(&format!("a query was {error}")),
+        };
+        answer.unwrap_or_else(|error| reply_bytes::failed(&error.0))
+    }
+
+    fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, Fatal> {
+        Ok(Box::new(snapshot::RegionSnapshot::new(&self.state, self.data.snapshot()?)))
+    }
+
+    fn restore(&mut self, from: &mut dyn io::Read) -> Result<(), Fatal> {
+        self.state = snapshot::restore(self.state.descriptor.id, &mut self.data, from)?;
+        Ok(())
+    }
+
+    fn size(&self) -> u64 {
+        self.data.size()
+    }
+
+    fn digest(&self) -> u64 {
+        snapshot::digest(&self.state, &self.data)
+    }
+}
+
+#[cfg(test)]
+mod tests;

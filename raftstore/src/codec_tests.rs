@@ -1,0 +1,80 @@
+//! Control packets: golden bytes, and what is refused.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn identity() -> Identity {
+    Identity { cluster: ClusterId(0xc1), store: StoreId(7), uuid: *b"0123456789abcdef", life: Life(3) }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn golden_bytes() {
+    let hello = Hello::new(identity(), Purpose::Snapshots);
+    let packet = encode(&hello).unwrap();
+    let payload =
+        "c100000000000000 07000000 30313233343536373839616263646566 0300000000000000 01 02".replace(' ', "");
+    assert_eq!(hex(&packet[HEADER_BYTES..]), payload);
+    assert_eq!(hex(&packet[..8]), "534b504301012600");
+    assert_eq!(packet[8..12], crc32fast::hash(&packet[12..]).to_le_bytes());
+    assert_eq!(decode::<Hello>(&packet), Ok(hello));
+
+    let reply = HelloReply::new(identity(), Some("no".into()));
+    let packet = encode(&reply).unwrap();
+    assert_eq!(hex(&packet[HEADER_BYTES + 37..]), "0102000000000000006e6f");
+    assert_eq!(decode::<HelloReply>(&packet), Ok(reply));
+}
+
+#[test]
+fn what_is_cut_altered_newer_or_of_another_kind_is_refused() {
+    let packet = encode(&Hello::new(identity(), Purpose::Messages)).unwrap();
+    for length in 0..packet.len() {
+        assert!(matches!(decode::<Hello>(&packet[..length]), Err(WireError::Truncated { .. })));
+    }
+    assert!(matches!(decode::<Hello>(&[&packet[..], &[0]].concat()), Err(WireError::Trailing { .. })));
+    assert!(matches!(decode::<HelloReply>(&packet), Err(WireError::UnknownKind { kind: 1, .. })));
+    let altered = |at: usize, byte: u8| {
+        let mut altered = packet.clone();
+        altered[at] = byte;
+        decode::<Hello>(&altered)
+    };
+    assert!(matches!(altered(0, 0), Err(WireError::Foreign { .. })));
+    assert_eq!(altered(4, 2), Err(WireError::Newer { what: "a handshake", found: 2, known: 1 }));
+    assert!(matches!(altered(7, 0xff), Err(WireError::Length { .. })));
+    assert!(matches!(altered(HEADER_BYTES, 9), Err(WireError::Checksum { .. })));
+}
+
+#[test]
+fn a_string_that_claims_more_than_there_is_allocates_nothing() {
+    let mut packet = encode(&HelloReply::new(identity(), Some("no".into()))).unwrap();
+    packet[HEADER_BYTES + 38..HEADER_BYTES + 46].copy_from_slice(&u64::MAX.to_le_bytes());
+    let crc = crc32fast::hash(&packet[HEADER_BYTES..]);
+    packet[8..12].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(decode::<HelloReply>(&packet), Err(WireError::Value { what: "a hello's reply" }));
+}
+
+#[test]
+fn a_long_reason_is_cut_so_that_it_always_fits() {
+    let reply = HelloReply::new(identity(), Some("ä".repeat(5000)));
+    assert_eq!(decode(&encode(&reply).unwrap()), Ok(reply));
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(mut bytes: Vec<u8>, framed: bool) {
+        if framed && bytes.len() >= HEADER_BYTES {
+            bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
+            bytes[4..6].copy_from_slice(&[VERSION, 2]);
+            let length = ((bytes.len() - HEADER_BYTES) as u16).to_le_bytes();
+            bytes[6..8].copy_from_slice(&length);
+            let crc = crc32fast::hash(&bytes[HEADER_BYTES..]).to_le_bytes();
+            bytes[8..12].copy_from_slice(&crc);
+        }
+        let _ = decode::<Hello>(&bytes);
+        let _ = decode::<HelloReply>(&bytes);
+    }
+}

@@ -1,0 +1,130 @@
+//! Which messages are taken, in which term: the one place where a message's sender, term and numbers are judged.
+
+use std::cmp::Ordering;
+
+use super::core::Raft;
+use super::effects::Effects;
+use super::message::{Body, Message};
+use super::types::{Index, LogPos, ReplicaId, Term, Tick};
+
+/// No cluster lives long enough for more elections or entries. Leaves room for arithmetic.
+const NUMBER_MAX: u64 = 1 << 62;
+
+impl Raft {
+    pub(super) fn on_message(&mut self, now: Tick, message: Message, fx: &mut Effects) {
+        if !self.admits(&message) {
+            return;
+        }
+        let Message { from, term, body, .. } = message;
+        if self.blank {
+            return self.answer_blank(from, term, &body, fx);
+        }
+        match term.cmp(&self.hard.term) {
+            Ordering::Less => return self.answer_outdated(from, &body, fx),
+            Ordering::Equal => {}
+            Ordering::Greater => match self.meaning_of_newer_term(now, from, &body) {
+                NewerTerm::Ignore => return,
+                NewerTerm::Question => {}
+                NewerTerm::Adopt(leader) => self.become_follower(now, term, leader),
+            },
+        }
+        match body {
+            Body::PreVote { last } => self.on_pre_vote(now, from, term, last, fx),
+            Body::PreVoteReply { granted } => self.on_pre_vote_reply(now, from, term, granted, fx),
+            Body::Vote { last, transfer } => self.on_vote(now, from, last, transfer, fx),
+            Body::VoteReply { granted } => self.on_vote_reply(now, from, granted, fx),
+            Body::Append { prev, commit, entries } => self.on_append(now, from, prev, commit, entries, fx),
+            Body::AppendAccepted { matched } => self.on_accepted(now, from, matched),
+            Body::AppendRejected { prev, hint } => self.on_rejected(now, from, prev, hint, fx),
+            Body::Heartbeat { commit, round } => self.on_heartbeat(now, from, commit, round, fx),
+            Body::HeartbeatReply { round } => self.on_heartbeat_reply(now, from, round),
+            Body::TimeoutNow => self.on_timeout_now(now, from, fx),
+        }
+    }
+
+    /// Judges what can be judged without knowing the role.
+    fn admits(&mut self, message: &Message) -> bool {
+        let Message { from, to, term, body } = message;
+        let refusals = &mut self.refusals;
+        let refusal = if *to != self.config.id || *from == self.config.id {
+            &mut refusals.misdirected
+        } else if !self.blank && !self.membership.contains(*from) {
+            &mut refusals.non_member
+        } else if term.0 > NUMBER_MAX || *term == Term(0) {
+            &mut refusals.absurd_term
+        } else if !numbers_are_possible(*term, body) {
+            &mut refusals.absurd_index
+        } else {
+            return true;
+        };
+        *refusal = refusal.saturating_add(1);
+        false
+    }
+
+    /// A blank replica promises nothing and writes nothing. It tells a leader that it does not even have what stands before
+    /// the first entry, which nobody else can say: that is how the leader learns that a snapshot is needed.
+    fn answer_blank(&self, from: ReplicaId, term: Term, body: &Body, fx: &mut Effects) {
+        if matches!(body, Body::Append { .. } | Body::Heartbeat { .. }) {
+            let nothing = Body::AppendRejected { prev: Index(0), hint: LogPos::default() };
+            self.say_in(term, from, nothing, fx);
+        }
+    }
+
+    /// Whoever asks in an old term is told the new one, or it would go on for ever.
+    fn answer_outdated(&self, from: ReplicaId, body: &Body, fx: &mut Effects) {
+        let answer = match body {
+            Body::PreVote { .. } => Body::PreVoteReply { granted: false },
+            Body::Vote { .. } => Body::VoteReply { granted: false },
+            Body::Append { prev, .. } => Body::AppendRejected { prev: prev.index, hint: LogPos::default() },
+            Body::Heartbeat { round, .. } => Body::HeartbeatReply { round: *round },
+            Body::PreVoteReply { .. }
+            | Body::VoteReply { .. }
+            | Body::AppendAccepted { .. }
+            | Body::AppendRejected { .. }
+            | Body::HeartbeatReply { .. }
+            | Body::TimeoutNow => return,
+        };
+        self.say(from, answer, fx);
+    }
+
+    fn meaning_of_newer_term(&self, now: Tick, from: ReplicaId, body: &Body) -> NewerTerm {
+        match body {
+            Body::PreVote { .. } | Body::PreVoteReply { granted: true } => NewerTerm::Question,
+            Body::Vote { transfer, .. } if !transfer && self.has_live_leader(now) => NewerTerm::Ignore,
+            Body::Append { .. } | Body::Heartbeat { .. } | Body::TimeoutNow => NewerTerm::Adopt(Some(from)),
+            Body::Vote { .. }
+            | Body::PreVoteReply { granted: false }
+            | Body::VoteReply { .. }
+            | Body::AppendAccepted { .. }
+            | Body::AppendRejected { .. }
+            | Body::HeartbeatReply { .. } => NewerTerm::Adopt(None),
+        }
+    }
+}
+
+/// What a term above one's own asks for.
+enum NewerTerm {
+    /// Nothing: a leader is alive, and whoever wants another has to wait.
+    Ignore,
+    /// Nobody is in that term yet.
+    Question,
+    /// To be in it, behind this leader if the message comes from one.
+    Adopt(Option<ReplicaId>),
+}
+
+/// Whether some correct replica could have sent these numbers.
+fn numbers_are_possible(term: Term, body: &Body) -> bool {
+    let position = |pos: &LogPos| pos.index.0 <= NUMBER_MAX && pos.term <= term;
+    let index = |index: Index| index.0 <= NUMBER_MAX;
+    match body {
+        Body::PreVote { last } | Body::Vote { last, .. } => position(last) && last.term < term,
+        Body::Append { prev, commit, .. } => position(prev) && index(*commit),
+        Body::AppendAccepted { matched } => index(*matched),
+        Body::AppendRejected { prev, hint } => index(*prev) && position(hint) && hint.index <= *prev,
+        Body::Heartbeat { commit, .. } => index(*commit),
+        Body::PreVoteReply { .. }
+        | Body::VoteReply { .. }
+        | Body::HeartbeatReply { .. }
+        | Body::TimeoutNow => true,
+    }
+}

@@ -1,0 +1,56 @@
+//! What a replica is started with: its knobs, and what its shell found on disk.
+
+use super::types::{HardState, Index, LogPos, Membership, ReplicaId, Term};
+
+/// The knobs of one replica. All times are in ticks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Who this is.
+    pub id: ReplicaId,
+    /// A follower that heard from its leader less than this long ago neither votes nor pre-votes for another.
+    pub election_ticks_min: u64,
+    /// A follower waits at most this long; a leader that heard from no quorum for this long steps down, and a
+    /// leadership transfer is given up after it.
+    pub election_ticks_max: u64,
+    /// How long a leader may be silent. A fraction of `election_ticks_min`.
+    pub heartbeat_ticks: u64,
+    /// Messages with entries on their way to one follower at the same time; beyond, its entries wait in the log.
+    pub inflight_messages_max: usize,
+    /// Entries in one message; what is longer is sent as several.
+    pub entries_per_message_max: u64,
+    /// Where election timeouts come from, together with `id`.
+    pub seed: u64,
+}
+
+impl Config {
+    /// A limit of zero would mean to do nothing for ever.
+    pub(super) fn with_at_least_one(self) -> Config {
+        Config {
+            election_ticks_min: self.election_ticks_min.max(1),
+            heartbeat_ticks: self.heartbeat_ticks.max(1),
+            inflight_messages_max: self.inflight_messages_max.max(1),
+            entries_per_message_max: self.entries_per_message_max.max(1),
+            ..self
+        }
+    }
+}
+
+/// What the shell found on disk. All of it is durable.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Start {
+    /// The newest hard state.
+    pub hard_state: HardState,
+    /// Who takes part.
+    pub membership: Membership,
+    /// The log is compacted through here.
+    pub base: LogPos,
+    /// The first index of each term in the log, growing.
+    pub runs: Vec<(Index, Term)>,
+    /// The last entry; `base.index` if there is none.
+    pub last: Index,
+    /// What the state machine contains. The commit index starts here.
+    pub applied: Index,
+    /// Set if there is no state from bootstrap, a split or a snapshot: such a replica neither votes, campaigns nor
+    /// acknowledges, and writes nothing, until a snapshot is installed.
+    pub blank: bool,
+}

@@ -1,0 +1,214 @@
+//! One replica of one group: its state, and where each event goes.
+
+use super::config::{Config, Start};
+use super::durable::Durable;
+use super::effects::{Effects, Role, Standing};
+use super::election::{ElectionTimer, Votes};
+use super::event::{Event, ProposeRefusal, Refusals};
+use super::leading::Leading;
+use super::log_shape::LogShape;
+use super::message::{Body, Message};
+use super::types::{
+    Entry, HardState, Index, LogPos, Membership, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
+};
+
+/// One replica of one group. Events in, effects out; see the [module's page](super).
+///
+/// Invariants:
+/// - `base <= commit <= last`, and `commit` never goes back.
+/// - Nothing at or below `commit` is ever truncated.
+/// - Everything through `handed` was given to the state machine: it was committed, and durable here.
+/// - While `durable.hard_state()` is false, no message that was built since then leaves.
+#[derive(Debug)]
+pub struct Raft {
+    pub(super) config: Config,
+    pub(super) membership: Membership,
+    pub(super) log: LogShape,
+    pub(super) hard: HardState,
+    pub(super) durable: Durable,
+    pub(super) state: State,
+    pub(super) leader: Option<ReplicaId>,
+    pub(super) commit: Index,
+    pub(super) applied: Index,
+    pub(super) handed: Index,
+    pub(super) blank: bool,
+    pub(super) timer: ElectionTimer,
+    pub(super) refusals: Refusals,
+    reported: Standing,
+}
+
+/// What a replica is, with what only that role needs.
+#[derive(Debug)]
+pub(super) enum State {
+    Follower,
+    PreCandidate(Votes),
+    Candidate(Votes),
+    Leader(Box<Leading>),
+}
+
+impl Raft {
+    /// A replica as its shell found it on disk, with a random time to wait for a leader.
+    pub fn new(config: Config, start: Start, now: Tick) -> Raft {
+        let config = config.with_at_least_one();
+        let log = LogShape::new(start.base, &start.runs, start.last);
+        let last = log.last().index;
+        let applied = start.applied.max(log.base().index).min(last);
+        // A snapshot may have become durable just before a crash, and the term it was received in not.
+        let (known, mut durable) = (log.last().term, Durable::new(last));
+        let mut hard = start.hard_state;
+        if known > hard.term {
+            hard = HardState { term: known, vote: None };
+            durable.change_hard_state();
+        }
+        Raft {
+            membership: start.membership,
+            reported: Standing { role: Role::Follower, term: hard.term, leader: None },
+            hard,
+            durable,
+            state: State::Follower,
+            leader: None,
+            commit: applied,
+            applied,
+            handed: applied,
+            blank: start.blank,
+            timer: ElectionTimer::new(&config, now),
+            refusals: Refusals::default(),
+            log,
+            config,
+        }
+    }
+
+    /// Takes one event. What it asks for is in `fx` after [`flush`](Raft::flush).
+    pub fn step(&mut self, now: Tick, event: Event, fx: &mut Effects) {
+        match event {
+            Event::Message(message) => self.on_message(now, message, fx),
+            Event::Timeout => self.on_timeout(now, fx),
+            Event::Campaign => self.pre_campaign(now, fx),
+            Event::Persisted(persisted) => self.on_persisted(now, persisted.seq(), fx),
+            Event::Compacted(through) => self.on_compacted(through),
+            Event::Installed { at, membership, from, term } => {
+                self.on_installed(now, at, membership, (from, term), fx);
+            }
+            Event::SnapshotDone { to, at } => self.on_snapshot_done(to, at),
+            Event::Unreachable(replica) => self.on_unreachable(replica),
+            Event::TransferLeadership(to) => self.start_transfer(now, to),
+            Event::Applied(index) => self.applied = self.applied.max(index.min(self.commit)),
+        }
+    }
+
+    /// Ends a turn: says what to replicate, what is committed, and under which number to write. Call it once, after all
+    /// steps of the turn and before carrying out `fx`.
+    pub fn flush(&mut self, now: Tick, fx: &mut Effects) {
+        self.flush_leader(now, fx);
+        self.hand_over_committed(fx);
+        let standing = self.standing();
+        if standing != self.reported {
+            self.reported = standing;
+            fx.standing = Some(standing);
+        }
+        if self.durable.hard_state_changed() {
+            fx.hard_state = Some(self.hard);
+        }
+        if fx.hard_state.is_some() || fx.restart.is_some() || !fx.append.is_empty() || !fx.held.is_empty() {
+            fx.write = Some(self.durable.issue(self.log.last().index));
+        }
+    }
+
+    /// Appends `payloads` to a leader's log, in order, and empties the vector. The answer is the index of the first.
+    ///
+    /// An entry is in the log for good only when it comes back through `fx.apply` with this leader's term.
+    pub fn propose(
+        &mut self,
+        _now: Tick,
+        payloads: &mut Vec<Payload>,
+        fx: &mut Effects,
+    ) -> Result<Index, ProposeRefusal> {
+        self.may_propose()?;
+        let first = self.log.last().index.next();
+        self.append_own(payloads.drain(..), fx);
+        Ok(first)
+    }
+
+    /// Asks for a point of the log that contains everything acknowledged so far (6.4). All reads between two flushes share
+    /// one round of messages. A read is forgotten when this replica stops leading: `fx.standing` says so.
+    pub fn read(&mut self, _now: Tick, id: ReadId, _fx: &mut Effects) -> Result<(), ProposeRefusal> {
+        let commit = self.commit;
+        let leading = self.leading_mut()?;
+        leading.reads.add(id, commit.max(leading.noop));
+        Ok(())
+    }
+
+    /// Adds entries to a leader's own log.
+    pub(super) fn append_own(&mut self, payloads: impl ExactSizeIterator<Item = Payload>, fx: &mut Effects) {
+        let (term, mut index) = (self.hard.term, self.log.last().index);
+        self.log.extend(term, payloads.len() as u64);
+        fx.append.extend(payloads.map(|payload| {
+            index = index.next();
+            Entry { index, term, payload }
+        }));
+    }
+
+    /// Says `body` to `to`, as soon as the term it is said in is durable.
+    pub(super) fn say(&self, to: ReplicaId, body: Body, fx: &mut Effects) {
+        self.say_in(self.hard.term, to, body, fx);
+    }
+
+    /// The same in another term: a pre-vote speaks of the next one.
+    pub(super) fn say_in(&self, term: Term, to: ReplicaId, body: Body, fx: &mut Effects) {
+        self.durable.post(Message { from: self.config.id, to, term, body }, Index(0), fx);
+    }
+
+    /// Acknowledges everything through `matched`, as soon as it is durable.
+    pub(super) fn acknowledge(&self, to: ReplicaId, matched: Index, fx: &mut Effects) {
+        let body = Body::AppendAccepted { matched };
+        self.durable.post(Message { from: self.config.id, to, term: self.hard.term, body }, matched, fx);
+    }
+
+    pub(super) fn leading(&self) -> Result<&Leading, ProposeRefusal> {
+        match &self.state {
+            State::Leader(leading) => Ok(leading),
+            State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
+                Err(ProposeRefusal::NotLeader(self.leader))
+            }
+        }
+    }
+
+    pub(super) fn leading_mut(&mut self) -> Result<&mut Leading, ProposeRefusal> {
+        match &mut self.state {
+            State::Leader(leading) => Ok(leading),
+            State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
+                Err(ProposeRefusal::NotLeader(self.leader))
+            }
+        }
+    }
+
+    fn on_timeout(&mut self, now: Tick, fx: &mut Effects) {
+        match &self.state {
+            State::Leader(_) => self.on_leader_timeout(now, fx),
+            State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
+                if now >= self.timer.deadline() {
+                    self.pre_campaign(now, fx);
+                }
+            }
+        }
+    }
+
+    fn on_persisted(&mut self, now: Tick, seq: WriteSeq, fx: &mut Effects) {
+        self.durable.persisted(seq);
+        self.count_own_vote(now, fx);
+    }
+
+    fn on_compacted(&mut self, through: LogPos) {
+        if through.index <= self.handed {
+            self.log.compact(through);
+        }
+    }
+
+    fn hand_over_committed(&mut self, fx: &mut Effects) {
+        let through = self.commit.min(self.durable.through());
+        if through > self.handed {
+            self.handed = through;
+            fx.apply = Some(through);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Becoming leader, and ceasing to be: timeouts, pre-votes, votes, changes of role.
+
+use super::config::Config;
+use super::core::{Raft, State};
+use super::effects::Effects;
+use super::leading::Leading;
+use super::message::Body;
+use super::quorum;
+use super::types::{HardState, LogPos, Membership, Payload, ReplicaId, Term, Tick};
+
+/// Who said yes.
+#[derive(Default, Debug)]
+pub(super) struct Votes(Vec<ReplicaId>);
+
+/// How long to wait for a leader. Drawn anew for every election, so that two candidates do not collide twice.
+#[derive(Debug)]
+pub(super) struct ElectionTimer {
+    since: Tick,
+    wait: u64,
+    random: u64,
+}
+
+impl Raft {
+    /// Asks whether an election would succeed (9.6). Nobody's term moves, so that a replica that cannot win disturbs nobody.
+    pub(super) fn pre_campaign(&mut self, now: Tick, fx: &mut Effects) {
+        if !self.may_campaign() || matches!(self.state, State::Leader(_)) {
+            return;
+        }
+        self.timer.restart(&self.config, now);
+        self.leader = None;
+        self.state = State::PreCandidate(Votes(vec![self.config.id]));
+        let last = self.log.last();
+        for voter in self.other_voters() {
+            self.say_in(self.hard.term.next(), voter, Body::PreVote { last }, fx);
+        }
+        self.count_pre_votes(now, fx);
+    }
+
+    /// Starts an election. The votes are asked for when the own one is durable, and it counts from then on.
+    fn campaign(&mut self, now: Tick, transfer: bool, fx: &mut Effects) {
+        self.timer.restart(&self.config, now);
+        self.hard = HardState { term: self.hard.term.next(), vote: Some(self.config.id) };
+        self.durable.change_hard_state();
+        self.leader = None;
+        self.state = State::Candidate(Votes::default());
+        let last = self.log.last();
+        for voter in self.other_voters() {
+            self.say(voter, Body::Vote { last, transfer }, fx);
+        }
+    }
+
+    /// Answers nothing while a leader is alive: the asker then hears from it too, or has to wait (4.2.3).
+    pub(super) fn on_pre_vote(
+        &mut self,
+        now: Tick,
+        from: ReplicaId,
+        term: Term,
+        last: LogPos,
+        fx: &mut Effects,
+    ) {
+        if self.has_live_leader(now) {
+            return;
+        }
+        let free = term > self.hard.term || self.may_vote_for(from);
+        let granted = free && self.log.is_up_to_date(last);
+        let answer_term = if granted { term } else { self.hard.term };
+        self.say_in(answer_term, from, Body::PreVoteReply { granted }, fx);
+    }
+
+    pub(super) fn on_pre_vote_reply(
+        &mut self,
+        now: Tick,
+        from: ReplicaId,
+        term: Term,
+        granted: bool,
+        fx: &mut Effects,
+    ) {
+        let asked = self.hard.term.next();
+        if let State::PreCandidate(votes) = &mut self.state
+            && granted
+            && term == asked
+        {
+            votes.add(from);
+            self.count_pre_votes(now, fx);
+        }
+    }
+
+    /// Gives a vote, or the same vote again: then there is nothing to write.
+    pub(super) fn on_vote(
+        &mut self,
+        now: Tick,
+        from: ReplicaId,
+        last: LogPos,
+        transfer: bool,
+        fx: &mut Effects,
+    ) {
+        if !transfer && self.has_live_leader(now) {
+            return;
+        }
+        let granted = self.may_vote_for(from) && self.log.is_up_to_date(last);
+        if granted && self.hard.vote.is_none() {
+            self.hard.vote = Some(from);
+            self.durable.change_hard_state();
+            self.timer.restart(&self.config, now);
+        }
+        self.say(from, Body::VoteReply { granted }, fx);
+    }
+
+    pub(super) fn on_vote_reply(&mut self, now: Tick, from: ReplicaId, granted: bool, fx: &mut Effects) {
+        if let State::Candidate(votes) = &mut self.state
+            && granted
+        {
+            votes.add(from);
+            self.count_votes(now, fx);
+        }
+    }
+
+    /// A leader hands over: no pre-vote, no waiting (3.10).
+    pub(super) fn on_timeout_now(&mut self, now: Tick, from: ReplicaId, fx: &mut Effects) {
+        if self.leader == Some(from) && self.may_campaign() {
+            self.campaign(now, true, fx);
+        }
+    }
+
+    /// A candidate's own vote counts when it is durable.
+    pub(super) fn count_own_vote(&mut self, now: Tick, fx: &mut Effects) {
+        if let State::Candidate(votes) = &mut self.state
+            && self.durable.hard_state()
+        {
+            votes.add(self.config.id);
+            self.count_votes(now, fx);
+        }
+    }
+
+    /// Moves to `term` (the present one or a newer one) as a follower.
+    pub(super) fn become_follower(&mut self, now: Tick, term: Term, leader: Option<ReplicaId>) {
+        if term > self.hard.term {
+            self.hard = HardState { term, vote: None };
+            self.durable.change_hard_state();
+        }
+        // A follower that only learns of a term goes on waiting: or one that cannot win would keep all others from trying.
+        if leader.is_some() || !matches!(self.state, State::Follower) {
+            self.timer.restart(&self.config, now);
+        }
+        self.leader = leader;
+        self.state = State::Follower;
+    }
+
+    /// Takes note of a sign of life of the leader of this term. False if there cannot be one.
+    pub(super) fn follow(&mut self, now: Tick, leader: ReplicaId) -> bool {
+        if matches!(self.state, State::Leader(_)) || self.leader.is_some_and(|known| known != leader) {
+            self.refusals.second_leader = self.refusals.second_leader.saturating_add(1);
+            return false;
+        }
+        if self.leader.is_none() {
+            self.become_follower(now, self.hard.term, Some(leader));
+        }
+        self.timer.heard(now);
+        true
+    }
+
+    /// Whether there is a leader that a majority may still be hearing.
+    pub(super) fn has_live_leader(&self, now: Tick) -> bool {
+        let heard = now.since(self.timer.since) < self.config.election_ticks_min;
+        matches!(self.state, State::Leader(_)) || (self.leader.is_some() && heard)
+    }
+
+    pub(super) fn may_campaign(&self) -> bool {
+        !self.blank && self.membership.is_voter(self.config.id)
+    }
+
+    /// One vote per term, and none against a known leader.
+    fn may_vote_for(&self, candidate: ReplicaId) -> bool {
+        match self.hard.vote {
+            Some(vote) => vote == candidate,
+            None => self.leader.is_none(),
+        }
+    }
+
+    fn count_pre_votes(&mut self, now: Tick, fx: &mut Effects) {
+        if let State::PreCandidate(votes) = &self.state
+            && votes.suffice(&self.membership)
+        {
+            self.campaign(now, false, fx);
+        }
+    }
+
+    fn count_votes(&mut self, now: Tick, fx: &mut Effects) {
+        if let State::Candidate(votes) = &self.state
+            && votes.suffice(&self.membership)
+            // Nobody can have answered a question that has not left; a forged answer changes nothing.
+            && self.durable.hard_state()
+        {
+            self.become_leader(now, fx);
+        }
+    }
+
+    /// The no-op proves, once committed, that all before it is committed (3.6.2). It goes out with this turn's flush, and
+    /// so tells everybody who leads.
+    fn become_leader(&mut self, now: Tick, fx: &mut Effects) {
+        let last = self.log.last().index;
+        let others = self.membership.all().into_iter().filter(|&id| id != self.config.id);
+        self.state = State::Leader(Box::new(Leading::new(others, last, self.config.heartbeat_ticks, now)));
+        self.leader = Some(self.config.id);
+        self.append_own([Payload::no_op()].into_iter(), fx);
+    }
+
+    fn other_voters(&self) -> Vec<ReplicaId> {
+        let mut others = self.membership.all();
+        others.retain(|&id| id != self.config.id && self.membership.is_voter(id));
+        others
+    }
+}
+
+impl Votes {
+    fn add(&mut self, from: ReplicaId) {
+        if !self.0.contains(&from) {
+            self.0.push(from);
+        }
+    }
+
+    fn suffice(&self, membership: &Membership) -> bool {
+        quorum::agrees(membership, |voter| self.0.contains(&voter))
+    }
+}
+
+impl ElectionTimer {
+    pub(super) fn new(config: &Config, now: Tick) -> ElectionTimer {
+        // Replicas of one store may be given one seed: the id sets them apart.
+        let random = config.seed ^ config.id.0.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let mut timer = ElectionTimer { since: now, wait: 0, random };
+        timer.restart(config, now);
+        timer
+    }
+
+    /// Starts to wait, for a new length of time.
+    pub(super) fn restart(&mut self, config: &Config, now: Tick) {
+        let span = config.election_ticks_max.saturating_sub(config.election_ticks_min) + 1;
+        self.since = now;
+        self.wait = config.election_ticks_min + self.draw() % span;
+    }
+
+    /// Starts to wait again, for the same length of time.
+    fn heard(&mut self, now: Tick) {
+        self.since = now;
+    }
+
+    pub(super) const fn deadline(&self) -> Tick {
+        self.since.after(self.wait)
+    }
+
+    /// splitmix64 (Steele, Lea, Flood 2014): one word of state, good enough to spread timeouts.
+    const fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else all groups of a store campaign in the same tick.
+    #[test]
+    fn one_seed_for_all_still_spreads_the_timeouts() {
+        let mut waits = std::collections::BTreeSet::new();
+        for id in 1..=1000 {
+            let config = Config {
+                id: ReplicaId(id << 32 | 7),
+                election_ticks_min: 100,
+                election_ticks_max: 199,
+                heartbeat_ticks: 25,
+                inflight_messages_max: 1,
+                entries_per_message_max: 1,
+                seed: 1,
+            };
+            let mut timer = ElectionTimer::new(&config, Tick(0));
+            let first = timer.deadline().0;
+            assert!((100..200).contains(&first));
+            timer.restart(&config, Tick(0));
+            waits.extend([first, timer.deadline().0]);
+        }
+        assert_eq!(waits.len(), 100, "every wait is drawn");
+    }
+}

@@ -1,0 +1,116 @@
+//! A follower's log: taking a leader's entries and news of what is committed (3.5).
+
+use super::core::Raft;
+use super::effects::Effects;
+use super::message::Body;
+use super::types::{Entry, Index, LogPos, ReplicaId, Term, Tick};
+
+impl Raft {
+    /// Takes entries, or says why not.
+    ///
+    /// What brings entries is always answered. What brings none is answered unless it raised the commit index: then it was
+    /// news, and an answer would say nothing. (A question without entries that happens to raise it is asked again after the
+    /// next heartbeat, raises nothing, and is answered.)
+    pub(super) fn on_append(
+        &mut self,
+        now: Tick,
+        from: ReplicaId,
+        prev: LogPos,
+        commit: Index,
+        entries: Vec<Entry>,
+        fx: &mut Effects,
+    ) {
+        if !follows_on(prev, &entries, self.hard.term) {
+            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            return;
+        }
+        if !self.follow(now, from) {
+            return;
+        }
+        let differs = prev.index >= self.log.base().index && !self.log.contains(prev);
+        if differs && prev.index > self.commit {
+            let hint = self.log.last_not_above(prev);
+            return self.say(from, Body::AppendRejected { prev: prev.index, hint }, fx);
+        }
+        let (is_question, through) = (entries.is_empty(), Index(prev.index.0 + entries.len() as u64));
+        if differs || !self.take_entries(prev, entries, fx) {
+            self.refusals.committed_conflict = self.refusals.committed_conflict.saturating_add(1);
+            return;
+        }
+        // What is committed is the same everywhere, so a late message acknowledges that much.
+        let matched = through.max(self.commit);
+        let is_news = self.raise_commit(commit.min(matched));
+        if !(is_question && is_news) {
+            self.acknowledge(from, matched, fx);
+        }
+    }
+
+    pub(super) fn on_heartbeat(
+        &mut self,
+        now: Tick,
+        from: ReplicaId,
+        commit: Index,
+        round: u64,
+        fx: &mut Effects,
+    ) {
+        if commit > self.log.last().index {
+            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            return;
+        }
+        if self.follow(now, from) {
+            self.raise_commit(commit);
+            self.say(from, Body::HeartbeatReply { round }, fx);
+        }
+    }
+
+    /// True if it rose.
+    pub(super) fn raise_commit(&mut self, to: Index) -> bool {
+        let rises = to > self.commit;
+        self.commit = self.commit.max(to);
+        rises
+    }
+
+    /// Takes those of `entries` that are not here, and forgets what contradicts them. False, and nothing happens, if what
+    /// contradicts them is committed.
+    fn take_entries(&mut self, prev: LogPos, mut entries: Vec<Entry>, fx: &mut Effects) -> bool {
+        let old_last = self.log.last().index;
+        let known = if prev.index == old_last {
+            0
+        } else {
+            let is_here = |entry: &Entry| self.log.contains(LogPos { index: entry.index, term: entry.term });
+            let below_base = |entry: &Entry| entry.index < self.log.base().index;
+            entries.iter().take_while(|entry| below_base(entry) || is_here(entry)).count()
+        };
+        let Some(first) = entries.get(known).map(|entry| entry.index) else { return true };
+        if first <= self.commit {
+            return false;
+        }
+        if first <= old_last {
+            self.log.truncate(first);
+            self.durable.truncate(first);
+            let kept = fx.append.partition_point(|entry| entry.index < first);
+            fx.append.truncate(kept);
+        }
+        for entry in &entries[known..] {
+            self.log.extend(entry.term, 1);
+        }
+        if known == 0 && fx.append.is_empty() {
+            std::mem::swap(&mut fx.append, &mut entries);
+        } else {
+            fx.append.extend(entries.drain(known..));
+        }
+        true
+    }
+}
+
+/// Whether `entries` are contiguous after `prev` and their terms grow, up to the leader's.
+fn follows_on(prev: LogPos, entries: &[Entry], term: Term) -> bool {
+    let mut before = prev;
+    for entry in entries {
+        if entry.index != before.index.next() || entry.term < before.term || entry.term > term {
+            return false;
+        }
+        before = LogPos { index: entry.index, term: entry.term };
+    }
+    true
+}

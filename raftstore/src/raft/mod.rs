@@ -1,0 +1,87 @@
+//! One Raft group, as a pure function: events in, effects out.
+//!
+//! The protocol is that of Ongaro's dissertation (the numbers in comments are its sections, or those of the extended Raft
+//! paper where they begin with 5). Nothing here reads a clock, a file, a socket, or any randomness but its seed; the same
+//! state and the same events give the same effects.
+//!
+//! # A turn
+//!
+//! A shell gives a replica whatever happened ([`Raft::step`], [`Raft::propose`], [`Raft::read`]), calls [`Raft::flush`]
+//! once, and carries out [`Effects`] in the order of its fields. Durability is an event like any other: each turn that
+//! wrote something has a [`WriteSeq`], and `Event::Persisted` tells, at any later time, that the write is durable.
+//!
+//! # Promises and when they leave
+//!
+//! A term, a vote and an acknowledgement are promises, and may be revealed only when they are durable. Each message is
+//! built when the step runs, with that step's term and index. If all it reveals is durable it is in `send`; if not, it is
+//! in `held`, which only a [`Persisted`] opens. A leader's entries promise nothing, so they leave before its own copy is
+//! durable, and it counts itself only when it is. A candidate counts its own vote in the same way. What is handed to the
+//! state machine is committed, and durable here.
+//!
+//! An acknowledgement that was overtaken cannot do harm: it was built with the term in which its entries were taken, and
+//! a leader of another term ignores it. A write that completes late vouches for nothing that was overwritten since: the
+//! truncation lowered what the write stands for.
+//!
+//! # The log is elsewhere
+//!
+//! A replica knows the [shape](LogShape) of its log: where it begins and ends, and where its terms change. It names the
+//! entries to send ([`Replicate`]), and the shell reads them. So a replica costs bytes, whatever its log holds.
+//!
+//! # Elections
+//!
+//! A follower that hears nothing for a random time asks for pre-votes, and moves nobody's term unless it would win. Who
+//! hears a leader answers no such question, and a leader that hears no quorum steps down. A new leader appends an entry
+//! that says nothing, and proposes nothing else before that one is applied.
+//!
+//! # Replication
+//!
+//! Each follower is *probed* (one message, to find where the logs agree), *replicated* to (message after message, up to
+//! a window), or sent a *snapshot* (a ticket here, a stream of bytes elsewhere). A refusal names what it refuses and the
+//! last place where its sender could agree, so that a late one is recognised and a whole term is skipped at a time.
+//! Lost messages need no timer of their own: a gap is refused by the next message, and if there is no next message, the
+//! answer to a heartbeat shows that the follower is alive and has not answered. A follower that has everything is told
+//! of a commit at once, by an append without entries, which needs no answer.
+//!
+//! # Reads
+//!
+//! All reads of a turn share one round of heartbeats. A read may be answered when a quorum has echoed a round that began
+//! after it arrived, the leader's own no-op is committed, and everything through the read's index is applied.
+//!
+//! # Blank replicas
+//!
+//! A replica without state answers a leader only "I have nothing": it refuses even index zero, which nobody else does, and
+//! gets a snapshot. Until then it writes nothing, votes for nobody and acknowledges nothing.
+
+mod admission;
+mod config;
+mod core;
+mod durable;
+mod effects;
+mod election;
+mod event;
+mod follower;
+mod leading;
+mod log_shape;
+mod message;
+mod progress;
+mod quorum;
+mod read;
+mod replication;
+mod snapshot;
+mod transfer;
+mod types;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::config::{Config, Start};
+pub use self::core::Raft;
+pub use self::effects::{Effects, Held, Persisted, ReadReady, Replicate, Role, Standing};
+pub use self::event::{Event, ProposeRefusal, Refusals};
+pub use self::log_shape::LogShape;
+pub use self::message::{Body, Message};
+pub use self::progress::{Pace, Progress};
+pub use self::types::{
+    Entry, EntryKind, HardState, Index, LogPos, Membership, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
+};

@@ -1,0 +1,185 @@
+//! What a leader knows of one follower, and how fast it sends to it.
+
+use std::collections::VecDeque;
+
+use super::types::{Index, ReplicaId, Tick};
+
+/// What a leader knows of one follower.
+///
+/// Invariants: `matched < next`; nothing is in flight except while replicating.
+#[derive(Debug)]
+pub struct Progress {
+    pub(super) id: ReplicaId,
+    matched: Index,
+    next: Index,
+    pub(super) pace: Pace,
+    /// The last index of each message on its way.
+    inflight: VecDeque<Index>,
+    /// Since when what is in flight is unanswered.
+    unanswered_since: Tick,
+    pub(super) heard: Tick,
+    pub(super) entries_sent: Tick,
+    /// The commit index that an append told it last.
+    told: Index,
+    /// The newest round of reads that it echoed.
+    pub(super) round: u64,
+}
+
+/// How entries are sent to one follower.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// One message, to find out where the logs agree; `waiting` for its answer, or for a sign of life.
+    Probe {
+        /// Whether it was sent.
+        waiting: bool,
+    },
+    /// One message after the other, without waiting for answers.
+    Replicate,
+    /// A snapshot is on its way, and nothing else.
+    Snapshot,
+}
+
+impl Progress {
+    pub(super) const fn new(id: ReplicaId, leader_last: Index, now: Tick) -> Progress {
+        Progress {
+            id,
+            matched: Index(0),
+            next: leader_last.next(),
+            pace: Pace::Probe { waiting: false },
+            inflight: VecDeque::new(),
+            unanswered_since: now,
+            heard: now,
+            entries_sent: Tick(0),
+            told: Index(0),
+            round: 0,
+        }
+    }
+
+    /// Who it is.
+    pub const fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// What it durably holds, the same as the leader.
+    pub const fn matched(&self) -> Index {
+        self.matched
+    }
+
+    /// What it is sent next.
+    pub const fn next(&self) -> Index {
+        self.next
+    }
+
+    /// How it is sent entries.
+    pub const fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// How many messages with entries are on their way to it.
+    pub fn inflight(&self) -> usize {
+        self.inflight.len()
+    }
+
+    /// Whether a message may leave now, in a log that ends at `last`.
+    pub(super) fn may_send(&self, last: Index, inflight_max: usize) -> bool {
+        match self.pace {
+            Pace::Probe { waiting } => !waiting,
+            Pace::Replicate => self.next <= last && self.inflight.len() < inflight_max,
+            Pace::Snapshot => false,
+        }
+    }
+
+    /// Whether it has everything through `last`, or soon will, and does not know `commit`.
+    pub(super) fn wants_news(&self, last: Index, commit: Index) -> bool {
+        self.pace == Pace::Replicate && self.next > last && self.told < commit
+    }
+
+    pub(super) const fn tell(&mut self, commit: Index) {
+        self.told = commit;
+    }
+
+    /// A message with everything from `next` to `through` leaves.
+    pub(super) fn send(&mut self, now: Tick, through: Index) {
+        self.entries_sent = now;
+        match &mut self.pace {
+            Pace::Probe { waiting } => *waiting = true,
+            Pace::Replicate => {
+                if self.inflight.is_empty() {
+                    self.unanswered_since = now;
+                }
+                self.inflight.push_back(through);
+                self.next = through.next();
+            }
+            Pace::Snapshot => {}
+        }
+    }
+
+    /// Less left than was said: only what is not above `through`.
+    pub(super) fn cut(&mut self, through: Index) {
+        let through = through.max(self.matched);
+        if self.pace != Pace::Replicate || through >= self.next {
+            return;
+        }
+        while self.inflight.pop_back_if(|last| *last > through).is_some() {}
+        if through > self.matched && self.inflight.back() != Some(&through) {
+            self.inflight.push_back(through);
+        }
+        self.next = through.next();
+    }
+
+    /// It holds everything through `matched`. `first` is where the leader's log begins.
+    pub(super) fn accepted(&mut self, now: Tick, matched: Index, first: Index) {
+        if matched > self.matched {
+            self.matched = matched;
+            self.unanswered_since = now;
+        }
+        while self.inflight.pop_front_if(|last| *last <= matched).is_some() {}
+        let agreed = match self.pace {
+            // An older acknowledgement says nothing about the place that is being probed.
+            Pace::Probe { .. } => matched.next() >= self.next,
+            Pace::Replicate => true,
+            Pace::Snapshot => matched.next() >= first,
+        };
+        if self.pace == Pace::Snapshot && agreed {
+            self.next = self.matched.next();
+        }
+        if agreed {
+            self.pace = Pace::Replicate;
+        }
+        self.next = self.next.max(self.matched.next());
+    }
+
+    /// Whether a refusal of what stands at `prev` is an answer to what was sent last, and not a late or repeated one.
+    pub(super) fn is_news(&self, prev: Index) -> bool {
+        match self.pace {
+            Pace::Probe { .. } => prev > self.matched && prev.next() == self.next,
+            Pace::Replicate => prev > self.matched && prev < self.next,
+            Pace::Snapshot => false,
+        }
+    }
+
+    /// Sends one message from `next` (or from where the logs are known to agree), as soon as it may.
+    pub(super) fn probe(&mut self, next: Index, waiting: bool) {
+        self.next = next.max(self.matched.next());
+        self.pace = Pace::Probe { waiting };
+        self.inflight.clear();
+    }
+
+    pub(super) fn await_snapshot(&mut self) {
+        self.pace = Pace::Snapshot;
+        self.inflight.clear();
+    }
+
+    /// It is alive. If nothing of what is on its way was answered for as long as `patience`, it is taken for lost.
+    pub(super) fn alive(&mut self, now: Tick, patience: u64) {
+        match &mut self.pace {
+            Pace::Probe { waiting } => *waiting &= now.since(self.entries_sent) < patience,
+            Pace::Replicate => {
+                if !self.inflight.is_empty() && now.since(self.unanswered_since) >= patience {
+                    self.probe(self.matched.next(), false);
+                }
+            }
+            Pace::Snapshot => {}
+        }
+    }
+}

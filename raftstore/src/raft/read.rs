@@ -1,0 +1,80 @@
+//! Reads without a log entry: a round of heartbeats proves that this replica still led after the read arrived (6.4).
+
+use std::collections::VecDeque;
+
+use super::core::Raft;
+use super::effects::{Effects, ReadReady};
+use super::quorum;
+use super::types::{Index, ReadId};
+
+/// The reads that wait, in order of arrival, and so in order of round.
+#[derive(Default, Debug)]
+pub(super) struct Reads {
+    /// The newest round that was asked for.
+    round: u64,
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ready: ReadReady,
+    round: u64,
+}
+
+impl Reads {
+    /// Everything that is acknowledged when a read arrives is at or below `index`. Its round starts with the next flush.
+    pub(super) fn add(&mut self, id: ReadId, index: Index) {
+        self.waiting.push_back(Waiting { ready: ReadReady { id, index }, round: self.round + 1 });
+    }
+
+    pub(super) const fn round(&self) -> u64 {
+        self.round
+    }
+
+    pub(super) const fn was_asked(&self, round: u64) -> bool {
+        round <= self.round
+    }
+
+    /// Starts a round if a read came since the last one.
+    fn start_round(&mut self) -> bool {
+        let wanted = self.waiting.back().is_some_and(|read| read.round > self.round);
+        self.round += u64::from(wanted);
+        wanted
+    }
+
+    fn release(&mut self, confirmed: u64, out: &mut Vec<ReadReady>) {
+        while let Some(read) = self.waiting.pop_front_if(|read| read.round <= confirmed) {
+            out.push(read.ready);
+        }
+    }
+}
+
+impl Raft {
+    /// Starts a round for the reads of this turn, and releases those whose round a quorum has echoed.
+    pub(super) fn flush_reads(&mut self, fx: &mut Effects) {
+        let commit = self.commit;
+        let Ok(leading) = self.leading_mut() else { return };
+        if leading.reads.waiting.is_empty() {
+            return;
+        }
+        // Before the own no-op is committed, the commit index may be behind what an earlier leader acknowledged.
+        let is_current = commit >= leading.noop;
+        if leading.reads.start_round() {
+            self.send_heartbeats(|follower| self.membership.is_voter(follower.id), fx);
+        }
+        if is_current {
+            let confirmed = self.confirmed_round();
+            if let Ok(leading) = self.leading_mut() {
+                leading.reads.release(confirmed, &mut fx.reads);
+            }
+        }
+    }
+
+    fn confirmed_round(&self) -> u64 {
+        let Ok(leading) = self.leading() else { return 0 };
+        quorum::reached(&self.membership, |voter| match leading.progress(voter) {
+            Some(follower) => follower.round,
+            None => leading.reads.round(),
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! The leader's side of replication: what to send to whom, what the answers mean, what is committed.
+
+use super::config::Config;
+use super::core::{Raft, State};
+use super::effects::{Effects, Replicate};
+use super::log_shape::LogShape;
+use super::message::Body;
+use super::progress::{Pace, Progress};
+use super::quorum;
+use super::types::{Index, LogPos, ReplicaId, Term, Tick};
+
+impl Raft {
+    /// The shell sent fewer entries to `to` than a [`Replicate`] named: only those through `through`.
+    pub fn sent(&mut self, to: ReplicaId, through: Index) {
+        if let Ok(leading) = self.leading_mut()
+            && let Some(follower) = leading.progress_mut(to)
+        {
+            follower.cut(through);
+        }
+    }
+
+    pub(super) fn on_accepted(&mut self, now: Tick, from: ReplicaId, matched: Index) {
+        let (last, first) = (self.log.last().index, self.log.first());
+        let Some(follower) = self.heard_from(now, from) else { return };
+        if matched > last {
+            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            return;
+        }
+        follower.accepted(now, matched, first);
+    }
+
+    /// Goes back to where the follower's answer says that the logs may agree, a whole term at a time (5.3).
+    pub(super) fn on_rejected(
+        &mut self,
+        now: Tick,
+        from: ReplicaId,
+        prev: Index,
+        hint: LogPos,
+        fx: &mut Effects,
+    ) {
+        let base = self.log.base().index;
+        let agreed = if hint.index < base { hint.index } else { self.log.last_not_above(hint).index };
+        let Some(follower) = self.heard_from(now, from) else { return };
+        if prev == Index(0) {
+            // Everybody has what stands before the first entry, except who has nothing at all.
+            if follower.matched() == Index(0) && follower.pace() != Pace::Snapshot {
+                follower.await_snapshot();
+                fx.snapshot_for.push(from);
+            }
+        } else if follower.is_news(prev) {
+            follower.probe(agreed.next().min(prev), false);
+        }
+    }
+
+    pub(super) fn on_heartbeat_reply(&mut self, now: Tick, from: ReplicaId, round: u64) {
+        let patience = self.config.heartbeat_ticks;
+        let Ok(leading) = self.leading_mut() else { return };
+        if !leading.reads.was_asked(round) {
+            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            return;
+        }
+        if let Some(follower) = self.heard_from(now, from) {
+            follower.round = follower.round.max(round);
+            follower.alive(now, patience);
+        }
+    }
+
+    pub(super) fn on_unreachable(&mut self, replica: ReplicaId) {
+        let last = self.log.last().index;
+        let Ok(leading) = self.leading_mut() else { return };
+        if let Some(follower) = leading.progress_mut(replica)
+            // Of a follower that has everything, nothing can have been lost.
+            && follower.matched() < last
+        {
+            follower.probe(follower.matched().next(), true);
+        }
+    }
+
+    /// Heartbeats, and what a leader gives up when it is alone.
+    pub(super) fn on_leader_timeout(&mut self, now: Tick, fx: &mut Effects) {
+        self.give_up_late_transfer(now);
+        let Ok(leading) = self.leading() else { return };
+        if now < leading.heartbeat_at {
+            return;
+        }
+        if self.lost_its_quorum(now) {
+            return self.become_follower(now, self.hard.term, None);
+        }
+        let interval = self.config.heartbeat_ticks;
+        let round = leading.reads.round();
+        // Entries that went within the interval said the same, except about reads.
+        let wanted =
+            |follower: &Progress| now.since(follower.entries_sent) >= interval || follower.round < round;
+        self.send_heartbeats(wanted, fx);
+        if let Ok(leading) = self.leading_mut() {
+            leading.heartbeat_at = now.after(interval);
+        }
+    }
+
+    /// Everything that a leader's turn ends with.
+    pub(super) fn flush_leader(&mut self, now: Tick, fx: &mut Effects) {
+        if !matches!(self.state, State::Leader(_)) {
+            return;
+        }
+        self.advance_commit();
+        self.flush_reads(fx);
+        self.replicate(now, fx);
+        self.flush_transfer(fx);
+    }
+
+    /// Says "I lead" to those whom `wanted` chooses, and through which of the entries they hold they may commit.
+    pub(super) fn send_heartbeats(&self, wanted: impl Fn(&Progress) -> bool, fx: &mut Effects) {
+        let Ok(leading) = self.leading() else { return };
+        for follower in leading.progress.iter().filter(|follower| wanted(follower)) {
+            let commit = self.commit.min(follower.matched());
+            self.say(follower.id, Body::Heartbeat { commit, round: leading.reads.round() }, fx);
+        }
+    }
+
+    fn heard_from(&mut self, now: Tick, from: ReplicaId) -> Option<&mut Progress> {
+        let State::Leader(leading) = &mut self.state else { return None };
+        let follower = leading.progress_mut(from)?;
+        follower.heard = now;
+        Some(follower)
+    }
+
+    /// Whether no quorum was heard from for the longest election timeout (6.2): then others may be led by another.
+    fn lost_its_quorum(&self, now: Tick) -> bool {
+        let Ok(leading) = self.leading() else { return false };
+        let heard = quorum::reached(&self.membership, |voter| match leading.progress(voter) {
+            Some(follower) => follower.heard.0,
+            None => now.0,
+        });
+        now.since(Tick(heard)) > self.config.election_ticks_max
+    }
+
+    /// Commits what a quorum durably holds, if it is of this leader's term: older entries are committed by the no-op after
+    /// them, never by counting (5.4.2).
+    fn advance_commit(&mut self) {
+        let Ok(leading) = self.leading() else { return };
+        let held = quorum::reached(&self.membership, |voter| match leading.progress(voter) {
+            Some(follower) => follower.matched().0,
+            None => self.durable.through().0,
+        });
+        if Index(held) >= leading.noop {
+            self.raise_commit(Index(held));
+        }
+    }
+
+    fn replicate(&mut self, now: Tick, fx: &mut Effects) {
+        let State::Leader(leading) = &mut self.state else { return };
+        let feed =
+            Feed { log: &self.log, config: &self.config, term: self.hard.term, commit: self.commit, now };
+        for follower in &mut leading.progress {
+            feed.serve(follower, fx);
+        }
+    }
+}
+
+/// What a leader's followers are fed from.
+struct Feed<'a> {
+    log: &'a LogShape,
+    config: &'a Config,
+    term: Term,
+    commit: Index,
+    now: Tick,
+}
+
+impl Feed<'_> {
+    /// Names everything that may be sent to `follower` now.
+    fn serve(&self, follower: &mut Progress, fx: &mut Effects) {
+        let last = self.log.last().index;
+        while follower.may_send(last, self.config.inflight_messages_max) {
+            let index = follower.next().prev();
+            let Some(term) = self.log.term_at(index) else {
+                follower.await_snapshot();
+                fx.snapshot_for.push(follower.id);
+                return;
+            };
+            let through = last.min(Index(index.0 + self.config.entries_per_message_max));
+            follower.send(self.now, through);
+            self.name(follower, LogPos { index, term }, through, fx);
+        }
+        if follower.wants_news(last, self.commit) {
+            self.name(follower, self.log.last(), last, fx);
+        }
+    }
+
+    fn name(&self, follower: &mut Progress, prev: LogPos, last: Index, fx: &mut Effects) {
+        follower.tell(self.commit);
+        fx.replicate.push(Replicate { to: follower.id, term: self.term, prev, last, commit: self.commit });
+    }
+}

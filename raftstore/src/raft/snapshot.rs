@@ -1,0 +1,68 @@
+//! Snapshots, as far as the protocol is concerned: a ticket goes out, the shell moves the bytes, the outcome comes back.
+
+use super::core::{Raft, State};
+use super::effects::Effects;
+use super::progress::Pace;
+use super::types::{HardState, LogPos, Membership, ReplicaId, Term, Tick};
+
+impl Raft {
+    /// A snapshot from `from`, leader in `term`, is durable and restored.
+    ///
+    /// If the log contains its last entry, the log stays as it is; else it restarts there, which is a write, and the
+    /// acknowledgement waits for it. A stale snapshot changes nothing: it would undo what was applied.
+    pub(super) fn on_installed(
+        &mut self,
+        now: Tick,
+        at: LogPos,
+        membership: Membership,
+        from: (ReplicaId, Term),
+        fx: &mut Effects,
+    ) {
+        if !self.would_install(at) {
+            return;
+        }
+        self.meet_sender(now, from);
+        self.membership = membership;
+        if !self.log.contains(at) {
+            self.log.restart(at);
+            self.durable.restart();
+            fx.append.clear();
+            fx.restart = Some(at);
+        }
+        self.commit = at.index;
+        self.applied = self.applied.max(at.index);
+        self.handed = self.handed.max(at.index);
+        if self.leader == Some(from.0) {
+            self.acknowledge(from.0, at.index, fx);
+        }
+    }
+
+    /// A snapshot proves who led in `term`. A blank replica cannot know how it voted before it became blank, so it counts as
+    /// having voted for that leader.
+    fn meet_sender(&mut self, now: Tick, (from, term): (ReplicaId, Term)) {
+        if self.blank {
+            self.blank = false;
+            self.hard = HardState { term: term.max(self.hard.term), vote: Some(from) };
+            self.durable.change_hard_state();
+            self.become_follower(now, self.hard.term, Some(from));
+        } else if term > self.hard.term {
+            self.become_follower(now, term, Some(from));
+        } else if term == self.hard.term {
+            self.follow(now, from);
+        }
+    }
+
+    pub(super) fn on_snapshot_done(&mut self, to: ReplicaId, at: Option<LogPos>) {
+        let after_last = self.log.last().index.next();
+        let State::Leader(leading) = &mut self.state else { return };
+        let Some(follower) = leading.progress_mut(to).filter(|follower| follower.pace() == Pace::Snapshot)
+        else {
+            return;
+        };
+        match at {
+            Some(at) => follower.probe(at.index.next().min(after_last), false),
+            // Not at once again: it waits for a sign of life.
+            None => follower.probe(follower.matched().next(), true),
+        }
+    }
+}

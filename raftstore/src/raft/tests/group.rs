@@ -1,0 +1,264 @@
+//! A group of replicas with disks and a network, moved by hand, one step at a time, under the eyes of the ledger.
+
+use bytes::Bytes;
+
+use super::disk::{Disk, Machine};
+use super::ledger::Ledger;
+use crate::raft::{
+    Body, Config, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload,
+    ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
+};
+
+/// One replica, or where it was before it crashed.
+pub(super) struct Node {
+    pub(super) raft: Option<Raft>,
+    pub(super) disk: Disk,
+    lives: u64,
+}
+
+/// Something on the network.
+#[derive(Clone, Debug)]
+pub(super) enum Packet {
+    Raft(Message),
+    Snapshot { from: ReplicaId, to: ReplicaId, term: Term, at: LogPos, machine: Machine },
+}
+
+/// What a replica starts with: the term of each entry, and the hard state.
+#[derive(Clone, Default)]
+pub(super) struct Found {
+    pub(super) terms: Vec<u64>,
+    pub(super) hard: HardState,
+}
+
+/// What happened in one turn, for those who print it.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) fx: Effects,
+    pub(super) packets: Vec<Packet>,
+}
+
+/// Replicas 1 to n.
+pub(super) struct Group {
+    pub(super) now: Tick,
+    pub(super) nodes: Vec<Node>,
+    pub(super) network: Vec<Packet>,
+    pub(super) ledger: Ledger,
+    pub(super) entries_per_message_max: u64,
+    pub(super) inflight_messages_max: usize,
+}
+
+impl Packet {
+    pub(super) fn route(&self) -> (u64, u64) {
+        match self {
+            Packet::Raft(message) => (message.from.0, message.to.0),
+            Packet::Snapshot { from, to, .. } => (from.0, to.0),
+        }
+    }
+}
+
+pub(super) fn command(text: &str) -> Payload {
+    Payload::parse(Bytes::from([&[2], text.as_bytes()].concat())).unwrap()
+}
+
+impl Group {
+    /// A group with these logs and hard states; those with `None` are blank.
+    pub(super) fn new(logs: Vec<Option<Found>>) -> Group {
+        let membership = Membership::of_voters((1..=logs.len() as u64).map(ReplicaId).collect());
+        let nodes = logs.into_iter().map(|found| Node::new(&membership, found)).collect();
+        let mut group = Group {
+            now: Tick(1000),
+            nodes,
+            network: Vec::new(),
+            ledger: Ledger::default(),
+            entries_per_message_max: 4,
+            inflight_messages_max: 3,
+        };
+        (1..=group.nodes.len() as u64).for_each(|id| group.restart(id));
+        group
+    }
+
+    pub(super) fn node(&self, id: u64) -> &Node {
+        &self.nodes[id as usize - 1]
+    }
+
+    fn node_mut(&mut self, id: u64) -> &mut Node {
+        &mut self.nodes[id as usize - 1]
+    }
+
+    pub(super) fn raft(&self, id: u64) -> &Raft {
+        self.node(id).raft.as_ref().unwrap_or_else(|| panic!("{id} is down"))
+    }
+
+    pub(super) fn is_up(&self, id: u64) -> bool {
+        self.node(id).raft.is_some()
+    }
+
+    pub(super) fn crash(&mut self, id: u64) {
+        self.node_mut(id).raft = None;
+        self.node_mut(id).disk.crash();
+    }
+
+    pub(super) fn restart(&mut self, id: u64) {
+        let config = Config {
+            id: ReplicaId(id),
+            election_ticks_min: 10,
+            election_ticks_max: 20,
+            heartbeat_ticks: 3,
+            inflight_messages_max: self.inflight_messages_max,
+            entries_per_message_max: self.entries_per_message_max,
+            seed: 7 + 1000 * self.node(id).lives,
+        };
+        let now = self.now;
+        let node = self.node_mut(id);
+        node.lives += 1;
+        node.raft = Some(Raft::new(config, node.disk.open(), now));
+    }
+
+    /// One turn with one event.
+    pub(super) fn step(&mut self, id: u64, event: Event) -> Seen {
+        self.turn(id, |raft, now, fx| raft.step(now, event, fx)).0
+    }
+
+    pub(super) fn propose(&mut self, id: u64, commands: &[String]) -> (Seen, Result<Index, ProposeRefusal>) {
+        let mut payloads = commands.iter().map(|text| command(text)).collect();
+        self.turn(id, |raft, now, fx| raft.propose(now, &mut payloads, fx))
+    }
+
+    pub(super) fn read(&mut self, id: u64, read: u64) -> (Seen, Result<(), ProposeRefusal>) {
+        self.ledger.read_arrives(read);
+        self.turn(id, |raft, now, fx| raft.read(now, ReadId(read), fx))
+    }
+
+    /// The oldest write of a replica completes.
+    pub(super) fn persist(&mut self, id: u64) -> Option<Seen> {
+        self.raft(id);
+        let (proof, released) = self.node_mut(id).disk.complete_write()?;
+        let mut seen = self.step(id, Event::Persisted(proof));
+        let mut packets = Vec::new();
+        released.into_iter().for_each(|message| self.leave(message, &mut packets));
+        self.network.extend(packets.iter().cloned());
+        packets.append(&mut seen.packets);
+        seen.packets = packets;
+        Some(seen)
+    }
+
+    /// A packet arrives.
+    pub(super) fn deliver(&mut self, packet: Packet) -> Seen {
+        match packet {
+            Packet::Raft(message) => self.step(message.to.0, Event::Message(message)),
+            Packet::Snapshot { from, to, term, at, machine } => {
+                if !self.raft(to.0).would_install(at) {
+                    return self.step(from.0, Event::SnapshotDone { to, at: None });
+                }
+                let disk = &mut self.node_mut(to.0).disk;
+                disk.machine = machine.clone();
+                disk.durable_machine = machine;
+                let membership = disk.written.membership.clone();
+                let seen = self.step(to.0, Event::Installed { at, membership, from, term });
+                self.node_mut(to.0).disk.written.blank = false;
+                if self.is_up(from.0) {
+                    self.step(from.0, Event::SnapshotDone { to, at: Some(at) });
+                }
+                seen
+            }
+        }
+    }
+
+    /// The machine is made durable and the log compacted.
+    pub(super) fn compact(&mut self, id: u64) {
+        if let Some(at) = self.node_mut(id).disk.compact() {
+            self.step(id, Event::Compacted(at));
+        }
+    }
+
+    fn turn<T>(&mut self, id: u64, act: impl FnOnce(&mut Raft, Tick, &mut Effects) -> T) -> (Seen, T) {
+        let now = self.now;
+        let node = self.node_mut(id);
+        let raft = node.raft.as_mut().expect("up");
+        let (commit, mut fx) = (raft.commit().0, Effects::default());
+        let result = act(raft, now, &mut fx);
+        raft.flush(now, &mut fx);
+        assert!(raft.commit().0 >= commit, "commit went back");
+        node.disk.begin_write(&mut fx);
+        assert_eq!(node.disk.written.last().index, raft.last_index(), "the shape is that of the log");
+        assert_eq!(node.disk.written.last().term, raft.last_term());
+        let mut packets = Vec::new();
+        std::mem::take(&mut fx.send).into_iter().for_each(|message| self.leave(message, &mut packets));
+        for replicate in &fx.replicate {
+            let message = self.message(id, replicate);
+            self.leave(message, &mut packets);
+        }
+        for &to in &fx.snapshot_for {
+            packets.extend(self.snapshot(id, to));
+        }
+        self.network.extend(packets.iter().cloned());
+        self.observe(id, commit);
+        self.carry_out(id, &fx);
+        (Seen { fx, packets }, result)
+    }
+
+    fn observe(&mut self, id: u64, commit: u64) {
+        let disks: Vec<&Disk> = self.nodes.iter().map(|node| &node.disk).collect();
+        let own = id as usize - 1;
+        let raft = self.nodes[own].raft.as_ref().expect("up");
+        self.ledger.commits(raft, commit, &disks, own);
+        self.ledger.leads(raft, disks[own]);
+    }
+
+    /// Applies and answers what a turn says may be applied and answered.
+    fn carry_out(&mut self, id: u64, fx: &Effects) {
+        fx.reads.iter().for_each(|&ready| self.ledger.read_answered(ready));
+        let Some(through) = fx.apply else { return };
+        let now = self.now;
+        let node = self.node_mut(id);
+        assert!(through <= node.disk.durable.last().index, "applied before it is durable");
+        while (node.disk.machine.len() as u64) < through.0 {
+            let entry = node
+                .disk
+                .written
+                .get(node.disk.machine.len() as u64 + 1)
+                .expect("committed entries are here");
+            node.disk.machine.push((entry.term, entry.payload.clone()));
+        }
+        let raft = node.raft.as_mut().expect("up");
+        raft.step(now, Event::Applied(through), &mut Effects::default());
+    }
+
+    fn leave(&mut self, message: Message, packets: &mut Vec<Packet>) {
+        let own = message.from.0 as usize - 1;
+        self.ledger.leaves(&message, &self.nodes[own].disk);
+        packets.push(Packet::Raft(message));
+    }
+
+    fn message(&self, id: u64, replicate: &Replicate) -> Message {
+        let Replicate { to, term, prev, last, commit } = *replicate;
+        let log = &self.node(id).disk.written;
+        let entries: Vec<Entry> =
+            (prev.index.0 + 1..=last.0).map(|at| log.get(at).expect("named entries exist").clone()).collect();
+        Message { from: ReplicaId(id), to, term, body: Body::Append { prev, commit, entries } }
+    }
+
+    fn snapshot(&self, id: u64, to: ReplicaId) -> Option<Packet> {
+        let machine = self.node(id).disk.machine.clone();
+        let at = LogPos { index: Index(machine.len() as u64), term: machine.last()?.0 };
+        Some(Packet::Snapshot { from: ReplicaId(id), to, term: self.raft(id).term(), at, machine })
+    }
+}
+
+impl Node {
+    fn new(membership: &Membership, found: Option<Found>) -> Node {
+        let mut disk = Disk::default();
+        disk.durable.membership = membership.clone();
+        disk.durable.blank = found.is_none();
+        let Found { terms, hard } = found.unwrap_or_default();
+        let entry = |(at, &term): (usize, &u64)| Entry {
+            index: Index(at as u64 + 1),
+            term: Term(term),
+            payload: command(&format!("{}@{term}", at + 1)),
+        };
+        disk.durable.entries = terms.iter().enumerate().map(entry).collect();
+        disk.durable.hard = hard;
+        disk.written = disk.durable.clone();
+        Node { raft: None, disk, lives: 0 }
+    }
+}

@@ -1,0 +1,214 @@
+//! Random schedules: loss, repetition, reordering, partitions, crashes, writes that complete late, compaction. The ledger
+//! judges every step; at the end the faults stop and everything must heal.
+
+use super::group::{Found, Group, Packet};
+use crate::raft::{Event, ReplicaId, Role};
+
+const SEEDS: u64 = 400;
+const STEPS: u64 = 1500;
+
+/// xorshift64*.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+}
+
+struct Schedule {
+    dice: Dice,
+    group: Group,
+    size: u64,
+    /// Whom nobody hears and who hears nobody; zero for nobody.
+    cut_off: u64,
+    names: u64,
+}
+
+#[test]
+fn nothing_is_lost_under_random_schedules() {
+    let (mut committed, mut reads) = (0, 0);
+    for seed in 1..=SEEDS {
+        let mut schedule = Schedule::new(seed);
+        let run = std::panic::AssertUnwindSafe(|| schedule.run());
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            eprintln!("seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+        committed += schedule.group.ledger.committed.len();
+        reads += schedule.group.ledger.reads_answered;
+    }
+    assert!(committed > 20 * SEEDS as usize && reads > 3 * SEEDS, "too little happens: {committed}, {reads}");
+}
+
+impl Schedule {
+    fn new(seed: u64) -> Schedule {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let size = [1, 2, 3, 3, 3, 4, 5][dice.roll(7) as usize];
+        let mut group = Group::new(vec![Some(Found::default()); size as usize]);
+        group.entries_per_message_max = 1 + dice.roll(4);
+        group.inflight_messages_max = 1 + dice.roll(4) as usize;
+        Schedule { dice, group, size, cut_off: 0, names: 0 }
+    }
+
+    fn run(&mut self) {
+        for step in 0..STEPS {
+            self.act();
+            if step % 100 == 0 {
+                self.logs_match();
+            }
+        }
+        self.heal();
+        self.logs_match();
+    }
+
+    fn act(&mut self) {
+        let id = 1 + self.dice.roll(self.size);
+        match self.dice.roll(100) {
+            0..45 => self.deliver(),
+            45..63 if self.group.is_up(id) => drop(self.group.persist(id)),
+            63..75 => self.pass_time(),
+            75..86 => self.propose(),
+            86..92 => self.read(),
+            92..94 if self.group.is_up(id) => self.group.compact(id),
+            94 if self.dice.roll(2) == 0 => self.cut_off = self.dice.roll(self.size + 1),
+            95 if self.group.is_up(id) => self.group.crash(id),
+            96 if self.group.is_up(id) => {
+                let lost = self.any();
+                self.group.step(id, Event::Unreachable(lost));
+            }
+            97 => self.transfer(),
+            98 | 99 if !self.group.is_up(id) => self.group.restart(id),
+            _ => {}
+        }
+    }
+
+    fn any(&mut self) -> ReplicaId {
+        ReplicaId(1 + self.dice.roll(self.size))
+    }
+
+    fn deliver(&mut self) {
+        let waiting = self.group.network.len() as u64;
+        if waiting == 0 {
+            return;
+        }
+        // Mostly in order, sometimes not; of a flood the newest are lost.
+        let at = if self.dice.roll(4) == 0 { self.dice.roll(waiting) } else { 0 };
+        let packet = match self.dice.roll(20) {
+            0 => self.group.network[at as usize].clone(),
+            _ => self.group.network.remove(at as usize),
+        };
+        self.group.network.truncate(200);
+        let (from, to) = packet.route();
+        let cut = from == self.cut_off || to == self.cut_off;
+        let lost = self.dice.roll(30) == 0 || cut || !self.group.is_up(to);
+        let up = self.group.is_up(from) || matches!(packet, Packet::Raft(_));
+        if !lost && up {
+            self.group.deliver(packet);
+        } else if let Packet::Snapshot { from, to, .. } = packet
+            && self.group.is_up(from.0)
+        {
+            self.group.step(from.0, Event::SnapshotDone { to, at: None });
+        }
+    }
+
+    fn pass_time(&mut self) {
+        self.group.now = self.group.now.after(1 + self.dice.roll(2));
+        self.timeouts();
+    }
+
+    fn timeouts(&mut self) {
+        for id in 1..=self.size {
+            if self.group.is_up(id) && self.group.raft(id).deadline() <= self.group.now {
+                self.group.step(id, Event::Timeout);
+            }
+        }
+    }
+
+    fn leaders(&self) -> Vec<u64> {
+        let leads = |&id: &u64| self.group.is_up(id) && self.group.raft(id).role() == Role::Leader;
+        (1..=self.size).filter(leads).collect()
+    }
+
+    fn propose(&mut self) {
+        for id in self.leaders() {
+            self.names += 1;
+            let commands: Vec<String> =
+                (0..1 + self.dice.roll(5)).map(|n| format!("{}.{n}", self.names)).collect();
+            let _refused_is_fine = self.group.propose(id, &commands);
+        }
+    }
+
+    fn read(&mut self) {
+        for id in self.leaders() {
+            self.names += 1;
+            let _refused_is_fine = self.group.read(id, self.names);
+        }
+    }
+
+    fn transfer(&mut self) {
+        for id in self.leaders() {
+            let to = self.any();
+            self.group.step(id, Event::TransferLeadership(to));
+        }
+    }
+
+    /// In all pairs of logs: what has the same index and term is the same, and so is all before it.
+    fn logs_match(&self) {
+        for a in &self.group.nodes {
+            for b in &self.group.nodes {
+                let mut agreed = false;
+                for entry in a.disk.written.entries.iter().rev() {
+                    let Some(other) = b.disk.written.get(entry.index.0) else { continue };
+                    agreed |= other.term == entry.term;
+                    assert!(!agreed || other == entry, "{entry:?} and {other:?}");
+                }
+            }
+        }
+    }
+
+    /// Faults stop: within a few election timeouts there is one leader, and everybody applies what it proposes.
+    fn heal(&mut self) {
+        self.cut_off = 0;
+        (1..=self.size)
+            .filter(|&id| !self.group.is_up(id))
+            .collect::<Vec<_>>()
+            .iter()
+            .for_each(|&id| self.group.restart(id));
+        let mut proposed = false;
+        for _ in 0..400 {
+            self.group.now = self.group.now.after(1);
+            self.timeouts();
+            self.settle();
+            if let [leader] = self.leaders()[..]
+                && !proposed
+            {
+                proposed = self.group.propose(leader, &["the end".into()]).1.is_ok();
+                self.settle();
+            }
+        }
+        assert!(proposed, "no leader");
+        let end = self.group.nodes[0].disk.machine.clone();
+        assert_eq!(end.len(), self.group.ledger.committed.len());
+        for node in &self.group.nodes {
+            assert!(node.disk.machine == end, "{} and {} applied", node.disk.machine.len(), end.len());
+        }
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            for id in 1..=self.size {
+                while self.group.persist(id).is_some() {}
+            }
+            if self.group.network.is_empty() {
+                return;
+            }
+            let packet = self.group.network.remove(0);
+            self.group.deliver(packet);
+        }
+        panic!("the group talks without end");
+    }
+}

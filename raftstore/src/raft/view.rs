@@ -1,0 +1,141 @@
+//! What a shell may ask a replica, without changing it.
+
+use super::core::{Raft, State};
+use super::effects::{Role, Standing};
+use super::event::{ProposeRefusal, Refusals};
+use super::progress::Progress;
+use super::types::{HardState, Index, LogPos, Membership, ReplicaId, Term, Tick};
+
+impl Raft {
+    /// The next tick at which `Event::Timeout` is worth giving; the last of all ticks if it never is.
+    ///
+    /// It moves away whenever a leader is heard, so a timer may fire too early, and is then set again.
+    pub fn deadline(&self) -> Tick {
+        match &self.state {
+            State::Leader(leading) => leading.deadline(),
+            State::Follower | State::PreCandidate(_) | State::Candidate(_) if self.may_campaign() => {
+                self.timer.deadline()
+            }
+            State::Follower | State::PreCandidate(_) | State::Candidate(_) => Tick(u64::MAX),
+        }
+    }
+
+    /// Who this is.
+    pub const fn id(&self) -> ReplicaId {
+        self.config.id
+    }
+
+    /// What it is.
+    pub const fn role(&self) -> Role {
+        match self.state {
+            State::Follower => Role::Follower,
+            State::PreCandidate(_) => Role::PreCandidate,
+            State::Candidate(_) => Role::Candidate,
+            State::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// The newest term it knows, durable or not.
+    pub const fn term(&self) -> Term {
+        self.hard.term
+    }
+
+    /// Term and vote, durable or not.
+    pub const fn hard_state(&self) -> HardState {
+        self.hard
+    }
+
+    /// Who leads in this term, if it is known.
+    pub const fn leader(&self) -> Option<ReplicaId> {
+        self.leader
+    }
+
+    /// Role, term and leader at once.
+    pub const fn standing(&self) -> Standing {
+        Standing { role: self.role(), term: self.hard.term, leader: self.leader }
+    }
+
+    /// Everything through here is committed, though perhaps not durable here yet.
+    pub const fn commit(&self) -> Index {
+        self.commit
+    }
+
+    /// What the state machine is known to contain.
+    pub const fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// What the log is compacted through.
+    pub const fn base(&self) -> LogPos {
+        self.log.base()
+    }
+
+    /// The first index that is or would be in the log.
+    pub const fn first_index(&self) -> Index {
+        self.log.first()
+    }
+
+    /// The last index of the log, durable or not.
+    pub fn last_index(&self) -> Index {
+        self.log.last().index
+    }
+
+    /// The term of the last entry.
+    pub fn last_term(&self) -> Term {
+        self.log.last().term
+    }
+
+    /// The term at `index`, if the log or its base knows it. O(log terms).
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        self.log.term_at(index)
+    }
+
+    /// The last index through which the log is durable here.
+    pub const fn durable_index(&self) -> Index {
+        self.durable.through()
+    }
+
+    /// Who takes part.
+    pub const fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Whether this replica has no state yet.
+    pub const fn is_blank(&self) -> bool {
+        self.blank
+    }
+
+    /// How many messages were refused, and why.
+    pub const fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// What a leader knows of a follower.
+    pub fn progress(&self, of: ReplicaId) -> Option<&Progress> {
+        self.leading().ok()?.progress(of)
+    }
+
+    /// What the slowest follower durably holds, if this replica leads: below it the log is of no use to anyone else.
+    pub fn min_matched(&self) -> Option<Index> {
+        let followers = &self.leading().ok()?.progress;
+        Some(followers.iter().map(Progress::matched).min().unwrap_or(self.log.last().index))
+    }
+
+    /// Whether a proposal would be taken now.
+    pub fn may_propose(&self) -> Result<(), ProposeRefusal> {
+        let leading = self.leading()?;
+        if leading.transfer.is_some() {
+            return Err(ProposeRefusal::Transferring);
+        }
+        if self.applied < leading.noop {
+            return Err(ProposeRefusal::NotReady);
+        }
+        Ok(())
+    }
+
+    /// Whether a snapshot at `at` would bring this replica forward. If not, restoring it would undo what was applied.
+    pub fn would_install(&self, at: LogPos) -> bool {
+        let leads = matches!(self.state, State::Leader(_));
+        !leads && at.index > Index(0) && (at.index > self.commit || self.blank)
+    }
+}

@@ -1,0 +1,142 @@
+//! Collect: takes in what has arrived since the last turn, and what is due.
+
+use std::sync::atomic::Ordering;
+
+use super::config::TURN_BYTES_MAX;
+use super::inbox::Item;
+use super::replica::{Replica, Slot};
+use super::request::SubmitError;
+use super::worker::Worker;
+use crate::ids::{ReplicaId, StoreId, Tick};
+use crate::message::{Refusal, Refused, StoreMessage};
+use crate::raft::{Event, Message, Persisted};
+use crate::snapshot::KeeperTask;
+
+/// A turn takes this many items at most, so that a flood cannot keep it from ever sending.
+const ITEMS_PER_TURN_MAX: usize = 4096;
+
+impl Worker {
+    pub(super) fn collect(&mut self, now: Tick) {
+        if self.is_disk_full {
+            return self.collect_while_full(now);
+        }
+        let mut bytes = 0;
+        for _ in 0..ITEMS_PER_TURN_MAX {
+            if bytes >= TURN_BYTES_MAX {
+                break;
+            }
+            let next = self.first.take().or_else(|| self.aside.pop_front()).or_else(|| self.receiver.try_recv().ok());
+            let Some(item) = next else { break };
+            bytes += item.bytes();
+            self.take_item(item, now);
+        }
+        self.release(now);
+        self.fire_timers(now);
+    }
+
+    /// With a full disk nothing can be promised: commands are refused, frames are dropped (they come again), the rest
+    /// waits.
+    fn collect_while_full(&mut self, now: Tick) {
+        while let Some(item) = self.first.take().or_else(|| self.receiver.try_recv().ok()) {
+            match item {
+                Item::Submit { request, .. } => self.refuse(request, SubmitError::DiskFull),
+                Item::Frame { bytes, .. } => self.shared.inboxes.frame_taken(self.number, bytes),
+                Item::Control(control) => self.control(control, now),
+                other @ (Item::Durable | Item::Peer { .. } | Item::Applied(_) | Item::Kept(_)) => {
+                    self.aside.push_back(other);
+                }
+            }
+        }
+        for slot in self.active_lanes.clone() {
+            if let Some(lane) = &mut self.replica(slot).lane {
+                let freed = lane.expire(now);
+                self.free(freed);
+            }
+        }
+    }
+
+    fn take_item(&mut self, item: Item, now: Tick) {
+        match item {
+            Item::Frame { from, messages, bytes } => {
+                self.shared.inboxes.frame_taken(self.number, bytes);
+                messages.into_iter().for_each(|message| self.take_message(from, message, now));
+            }
+            Item::Submit { region, request } => self.take_request(region, request, now),
+            Item::Peer { store, up } => self.peer_changed(store, up, now),
+            Item::Durable => {} // `release` asks the log itself
+            Item::Applied(outcome) => self.take_outcome(outcome, now),
+            Item::Kept(outcome) => self.take_kept(outcome, now),
+            Item::Control(control) => self.control(control, now),
+        }
+    }
+
+    fn take_message(&mut self, from: StoreId, message: StoreMessage, now: Tick) {
+        let Some(slot) = self.slot(message.region()) else {
+            return self.refuse_unknown(from, &message);
+        };
+        match message {
+            StoreMessage::Raft { message, .. } => self.take_raft(slot, from, message, now),
+            StoreMessage::Submit(run) => self.take_run(slot, from, run),
+            StoreMessage::Replies(replies) => self.take_replies(slot, replies, now),
+            StoreMessage::Refused(refused) => self.take_refused(slot, refused, now),
+            StoreMessage::SnapshotChunk(chunk) => self.tell_keeper(KeeperTask::Chunk { from, chunk }),
+            StoreMessage::SnapshotAck(ack) => self.tell_keeper(KeeperTask::Ack { from, ack }),
+        }
+    }
+
+    fn refuse_unknown(&mut self, from: StoreId, message: &StoreMessage) {
+        self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
+        if let StoreMessage::Submit(run) = message {
+            let refused = Refused { region: run.region, attempt: run.attempt, reason: Refusal::NoRegion };
+            self.outbox.push(from, &StoreMessage::Refused(refused));
+        }
+    }
+
+    fn take_raft(&mut self, slot: Slot, from: StoreId, message: Message, now: Tick) {
+        if message.from.store() != from {
+            self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
+        } else if self.replica(slot).is_running() {
+            self.step_raft(slot, now, Event::Message(message));
+        }
+    }
+
+    fn peer_changed(&mut self, store: StoreId, up: bool, now: Tick) {
+        for slot in self.active_lanes.clone() {
+            let target = self.replica(slot).lane.as_ref().and_then(|lane| lane.target());
+            if target.is_some_and(|target| target.store() == store) {
+                self.restart_lane(slot, target, now);
+            }
+        }
+        if !up {
+            let lost = |r: &Replica| {
+                let to = r.raft.membership().all().into_iter().find(|replica| replica.store() == store);
+                to.filter(|_| r.is_leader() && r.is_running())
+            };
+            let lost: Vec<(usize, ReplicaId)> =
+                self.replicas.iter().enumerate().filter_map(|(at, r)| Some((at, lost(r)?))).collect();
+            for (at, to) in lost {
+                self.step_raft(Slot(at as u32), now, Event::Unreachable(to));
+            }
+        }
+    }
+
+    /// Gives up what waited for durability and is durable now.
+    fn release(&mut self, now: Tick) {
+        while self.may_release() {
+            let Some(write) = self.writes.pop_front() else { break };
+            for part in write.parts {
+                let proof = Persisted::proven(part.seq);
+                self.send_messages(part.slot, part.held.release(proof));
+                self.step_raft(part.slot, now, Event::Persisted(proof));
+            }
+        }
+    }
+
+    /// After the end: nothing is taken any more.
+    pub(super) fn refuse_item(&mut self, item: Item) {
+        if let Item::Submit { request, .. } = item {
+            let error = SubmitError::StoreStopped(self.shared.inboxes.stop_reason());
+            self.refuse(request, error);
+        }
+    }
+}

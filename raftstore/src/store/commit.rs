@@ -1,0 +1,104 @@
+//! Commit: what a quorum holds goes to the apply threads, and reads behind it; the turn of a region ends here.
+
+use super::config::LOG_TAIL_ENTRIES;
+use super::replica::{Condition, Slot};
+use super::worker::Worker;
+use crate::apply::{Job, SnapshotPurpose};
+use crate::ids::{Index, Tick};
+use crate::raft::{Event, LogPos};
+use crate::snapshot::{KeeperTask, ReceivedSnapshot};
+
+impl Worker {
+    pub(super) fn commit(&mut self) {
+        let ready = std::mem::take(&mut self.ready);
+        for &slot in &ready {
+            self.replica(slot).is_ready = false;
+            let Some(mut effects) = self.replica(slot).effects.take() else { continue };
+            if !self.replica(slot).is_stopped() {
+                self.dispatch(slot, &mut effects);
+                self.ask_checkpoint(slot);
+            }
+            if self.replica(slot).is_running() {
+                self.arm_raft(slot);
+            }
+            debug_assert!(effects.standing.is_none(), "followed in `step`");
+            effects.clear();
+            self.spare_effects.push(effects);
+        }
+        // Keep the list's memory, and what became ready meanwhile.
+        let later = std::mem::replace(&mut self.ready, ready);
+        self.ready.clear();
+        self.ready.extend(later);
+        for slot in std::mem::take(&mut self.again) {
+            self.make_ready(slot);
+        }
+    }
+
+    fn dispatch(&mut self, slot: Slot, effects: &mut crate::raft::Effects) {
+        let replica = self.replica(slot);
+        if let Some(through) = effects.apply.take() {
+            let wanted = replica.leading.as_mut().map(|l| l.wanted_through(through)).unwrap_or_default();
+            replica.dispatched = through;
+            replica.apply.push(Job::Apply { through, wanted });
+        }
+        if let Some(leading) = &mut replica.leading {
+            effects.reads.drain(..).for_each(|ready| leading.confirmed(ready));
+            let queries = leading.reads_through(replica.dispatched);
+            if !queries.is_empty() {
+                replica.apply.push(Job::Read { queries });
+            }
+        }
+        for to in effects.snapshot_for.drain(..) {
+            let term = replica.standing.term;
+            replica.apply.push(Job::Snapshot(SnapshotPurpose::Follower { to, from: replica.raft.id(), term }));
+        }
+    }
+
+    /// A log that has grown enough is worth a checkpoint.
+    fn ask_checkpoint(&mut self, slot: Slot) {
+        let limit = self.shared.config.checkpoint_log_bytes;
+        let replica = self.replica(slot);
+        if replica.log_bytes >= limit && !replica.is_checkpointing {
+            replica.is_checkpointing = true;
+            let region = replica.region;
+            self.tell_keeper(KeeperTask::Checkpoint(vec![region]));
+        }
+    }
+
+    /// The state through `at` is durable on its own: the log before it may be forgotten.
+    pub(super) fn checkpointed(&mut self, slot: Slot, at: LogPos, now: Tick) {
+        let through = self.compactable(slot, at.index);
+        let replica = self.replica(slot);
+        replica.is_checkpointing = false;
+        replica.log_bytes = 0;
+        if through < replica.raft.first_index() {
+            return;
+        }
+        let Some(term) = replica.raft.term_at(through) else { return };
+        let through = LogPos { index: through, term };
+        replica.compact = Some(through);
+        self.step_raft(slot, now, Event::Compacted(through));
+    }
+
+    /// A received snapshot is the region's checkpoint and its machine's state: now the log goes on after it.
+    pub(super) fn installed(&mut self, slot: Slot, received: ReceivedSnapshot, now: Tick) {
+        let ReceivedSnapshot { meta, from, term, .. } = received;
+        let replica = self.replica(slot);
+        if replica.condition != Condition::Restoring {
+            return;
+        }
+        replica.condition = Condition::Running;
+        replica.dispatched = meta.at.index;
+        replica.applied = meta.at.index;
+        replica.log_bytes = 0;
+        self.step_raft(slot, now, Event::Installed { at: meta.at, membership: meta.membership, from, term });
+    }
+
+    /// The newest index through which a checkpoint lets the log of this replica be forgotten.
+    fn compactable(&mut self, slot: Slot, at: Index) -> Index {
+        let replica = self.replica(slot);
+        let kept = Index(replica.raft.last_index().0.saturating_sub(LOG_TAIL_ENTRIES));
+        let needed = replica.raft.min_matched().unwrap_or(at);
+        at.min(needed.max(kept))
+    }
+}

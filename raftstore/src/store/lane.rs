@@ -1,0 +1,230 @@
+//! A lane: the commands that this store took for one region and has not answered, in the order of their taking.
+//!
+//! A lane sends its commands to whoever leads the region. Whenever what was sent may be lost (another leader, a lost
+//! connection, a refusal, silence) it starts a new *attempt*: it sends everything unanswered again, in order, from the
+//! oldest on. The leader takes only an unbroken run of an attempt, so in every term the log holds a lane's commands in
+//! order; that a command may stand in it twice is the business of the state machine, which knows it by its number.
+//!
+//! Invariants:
+//! - numbers grow along the lane; `lowest` is never above the number of a command that may be sent again;
+//! - what an attempt has sent is a run of the lane from its front, less what was answered since.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::request::{Reply, SubmitError};
+use crate::ids::{ReplicaId, Tick};
+use crate::message::{RequestKind, SubmitItem};
+
+/// So many hints in a row are followed at once; then the lane waits until it is looked at again.
+const HOPS_MAX: u32 = 3;
+
+/// One taken command.
+struct Taken {
+    seq: u64,
+    kind: RequestKind,
+    body: Bytes,
+    deadline: Tick,
+    /// `None` once it is answered.
+    reply: Option<Reply>,
+}
+
+/// See the page of this file.
+pub(super) struct Lane {
+    taken: VecDeque<Taken>,
+    /// The number of the newest command that this attempt has sent; zero if none.
+    sent: u64,
+    attempt: u64,
+    /// How many commands this attempt has sent.
+    position: u64,
+    target: Option<ReplicaId>,
+    heard: Tick,
+    /// How often it was sent on since it was last answered, or looked at.
+    hops: u32,
+}
+
+/// What a lane wants sent.
+pub(super) struct Run {
+    pub(super) to: ReplicaId,
+    pub(super) attempt: u64,
+    pub(super) position: u64,
+    pub(super) lowest: u64,
+    pub(super) items: Vec<SubmitItem>,
+}
+
+/// What an answered command gives back to the store's budget.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Freed {
+    pub(super) commands: usize,
+    pub(super) bytes: usize,
+}
+
+impl Lane {
+    pub(super) fn new(now: Tick) -> Lane {
+        Lane { taken: VecDeque::new(), sent: 0, attempt: 0, position: 0, target: None, heard: now, hops: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken.is_empty()
+    }
+
+    pub(super) fn target(&self) -> Option<ReplicaId> {
+        self.target
+    }
+
+    pub(super) fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    /// Takes a command. `seq` must be above all taken before.
+    pub(super) fn take(&mut self, seq: u64, kind: RequestKind, body: Bytes, deadline: Tick, reply: Reply) {
+        debug_assert!(self.taken.back().is_none_or(|last| last.seq < seq), "numbers grow along a lane");
+        self.taken.push_back(Taken { seq, kind, body, deadline, reply: Some(reply) });
+    }
+
+    /// Starts over, towards `target`. Nothing is sent before [`next_run`](Lane::next_run).
+    pub(super) fn restart(&mut self, attempt: u64, target: Option<ReplicaId>, now: Tick) {
+        self.attempt = attempt;
+        self.target = target;
+        self.sent = 0;
+        self.position = 0;
+        self.heard = now;
+    }
+
+    /// Everything that this attempt has not sent yet; it counts as sent from here on.
+    pub(super) fn next_run(&mut self) -> Option<Run> {
+        let to = self.target?;
+        let first = self.taken.partition_point(|taken| taken.seq <= self.sent);
+        let lowest = self.taken.front()?.seq;
+        let items: Vec<SubmitItem> = self.taken.range(first..).filter(|t| t.reply.is_some()).map(item).collect();
+        self.sent = items.last()?.seq;
+        let position = self.position;
+        self.position += items.len() as u64;
+        Some(Run { to, attempt: self.attempt, position, lowest, items })
+    }
+
+    /// Answers the command with this number, unless it is answered already.
+    pub(super) fn answer(&mut self, seq: u64, result: Result<Bytes, SubmitError>, now: Tick) -> Freed {
+        self.heard = now;
+        self.hops = 0;
+        let Ok(at) = self.taken.binary_search_by_key(&seq, |taken| taken.seq) else { return Freed::default() };
+        let Some(reply) = self.taken[at].reply.take() else { return Freed::default() };
+        let bytes = std::mem::take(&mut self.taken[at].body).len();
+        reply(result);
+        self.drop_answered();
+        Freed { commands: 1, bytes }
+    }
+
+    /// Answers everything with the same error.
+    pub(super) fn answer_all(&mut self, error: &SubmitError) -> Freed {
+        let mut freed = Freed::default();
+        for taken in self.taken.drain(..) {
+            if let Some(reply) = taken.reply {
+                freed.commands += 1;
+                freed.bytes += taken.body.len();
+                reply(Err(error.clone()));
+            }
+        }
+        freed
+    }
+
+    /// Gives up what is past its deadline. It was perhaps done, so its caller is told that the outcome is unknown.
+    pub(super) fn expire(&mut self, now: Tick) -> Freed {
+        let mut freed = Freed::default();
+        for taken in self.taken.iter_mut().filter(|taken| taken.deadline <= now) {
+            if let Some(reply) = taken.reply.take() {
+                freed.commands += 1;
+                freed.bytes += std::mem::take(&mut taken.body).len();
+                reply(Err(SubmitError::TimedOut));
+            }
+        }
+        self.drop_answered();
+        freed
+    }
+
+    /// Whether it may follow another hint: two stores that each hold the other for the leader must not play ball.
+    pub(super) fn hop(&mut self) -> bool {
+        self.hops += 1;
+        self.hops <= HOPS_MAX
+    }
+
+    /// Hints may be followed again.
+    pub(super) fn rest(&mut self) {
+        self.hops = 0;
+    }
+
+    /// Whether something was sent `ticks` ago and nothing was heard since.
+    pub(super) fn is_stalled(&self, now: Tick, ticks: u64) -> bool {
+        !self.taken.is_empty() && now.since(self.heard) >= ticks
+    }
+
+    fn drop_answered(&mut self) {
+        while self.taken.front().is_some_and(|taken| taken.reply.is_none()) {
+            self.taken.pop_front();
+        }
+    }
+}
+
+fn item(taken: &Taken) -> SubmitItem {
+    SubmitItem { seq: taken.seq, kind: taken.kind, body: taken.body.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    type Answers = Arc<Mutex<Vec<(u64, Result<Bytes, SubmitError>)>>>;
+
+    fn lane_of(count: u64) -> (Lane, Answers) {
+        let answers = Answers::default();
+        let mut lane = Lane::new(Tick(1));
+        for seq in 1..=count {
+            let answers = answers.clone();
+            let reply = Box::new(move |result| answers.lock().unwrap().push((seq, result)));
+            lane.take(seq, RequestKind::Write, Bytes::from(vec![seq as u8]), Tick(100 * seq), reply);
+        }
+        lane.restart(7, Some(ReplicaId(1)), Tick(1));
+        (lane, answers)
+    }
+
+    fn seqs(run: Option<Run>) -> Vec<u64> {
+        run.map(|run| run.items.iter().map(|item| item.seq).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_attempt_sends_each_command_once_in_order() {
+        let (mut lane, _) = lane_of(3);
+        assert_eq!(seqs(lane.next_run()), [1, 2, 3]);
+        assert_eq!(seqs(lane.next_run()), []);
+        lane.take(4, RequestKind::Read, Bytes::new(), Tick(9), Box::new(|_| ()));
+        let run = lane.next_run().unwrap();
+        assert_eq!((run.position, run.lowest, run.items.len()), (3, 1, 1));
+    }
+
+    #[test]
+    fn a_new_attempt_sends_what_is_unanswered_from_the_front() {
+        let (mut lane, answers) = lane_of(4);
+        lane.next_run();
+        lane.answer(1, Ok(Bytes::new()), Tick(2));
+        assert_eq!(lane.answer(3, Ok(Bytes::new()), Tick(2)), Freed { commands: 1, bytes: 1 });
+        assert_eq!(lane.answer(3, Ok(Bytes::new()), Tick(2)), Freed::default(), "a second answer changes nothing");
+        lane.restart(8, Some(ReplicaId(2)), Tick(2));
+        let run = lane.next_run().unwrap();
+        assert_eq!((run.position, run.lowest), (0, 2));
+        assert_eq!(seqs(Some(run)), [2, 4]);
+        assert_eq!(answers.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn without_a_leader_nothing_is_sent_and_deadlines_still_hold() {
+        let (mut lane, answers) = lane_of(2);
+        lane.restart(8, None, Tick(2));
+        assert!(lane.next_run().is_none());
+        assert_eq!(lane.expire(Tick(100)), Freed { commands: 1, bytes: 1 });
+        assert_eq!(*answers.lock().unwrap(), [(1, Err(SubmitError::TimedOut))]);
+        assert_eq!(lane.answer_all(&SubmitError::NoRegion).commands, 1);
+        assert!(lane.is_empty());
+    }
+}

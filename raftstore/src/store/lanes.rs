@@ -1,0 +1,171 @@
+//! How commands travel between the lanes of stores and the leader of a region.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::config::{LANE_CHECK_TICKS, LANE_RETRY_TICKS, ticks};
+use super::lane::Lane;
+use super::replica::{Condition, Slot};
+use super::request::{Request, SubmitError};
+use super::worker::{Timer, Worker};
+use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
+use crate::message::{Refusal, Refused, Replies, StoreMessage, Submit};
+
+impl Worker {
+    pub(super) fn take_request(&mut self, region: RegionId, request: Request, now: Tick) {
+        let Some(slot) = self.slot(region) else { return self.refuse(request, SubmitError::NoRegion) };
+        if self.is_stopped {
+            let reason = self.shared.inboxes.stop_reason();
+            return self.refuse(request, SubmitError::StoreStopped(reason));
+        }
+        if let Some(why) = self.replica(slot).is_out_of_reach() {
+            return self.refuse(request, SubmitError::RegionStopped(why));
+        }
+        if self.replica(slot).lane.is_none() {
+            self.open_lane(slot, now);
+        }
+        let timeout = request.timeout.unwrap_or(self.shared.config.request_timeout);
+        let seq = 1 + self.shared.newest_seq.fetch_add(1, Ordering::Relaxed);
+        if let Some(lane) = &mut self.replica(slot).lane {
+            lane.take(seq, request.kind, request.body, now.after(ticks(timeout)), request.reply);
+        }
+        self.unsent_lanes.push(slot);
+    }
+
+    pub(super) fn refuse(&self, request: Request, error: SubmitError) {
+        self.shared.inboxes.answered(1, request.body.len());
+        (request.reply)(Err(error));
+    }
+
+    pub(super) fn open_lane(&mut self, slot: Slot, now: Tick) {
+        let leader = self.leader_to_try(slot);
+        self.replica(slot).lane = Some(Box::new(Lane::new(now)));
+        self.active_lanes.insert(slot);
+        self.wheel.arm(now.after(LANE_CHECK_TICKS), (slot, Timer::Lane));
+        self.restart_lane(slot, leader, now);
+    }
+
+    /// Answers everything in a lane with an error.
+    pub(super) fn close_lane(&mut self, slot: Slot, error: &SubmitError) {
+        self.active_lanes.remove(&slot);
+        if let Some(mut lane) = self.replica(slot).lane.take() {
+            let freed = lane.answer_all(error);
+            self.free(freed);
+        }
+    }
+
+    /// Who leads, as far as this store knows. If its own replica has stopped it asks the others in turn.
+    fn leader_to_try(&mut self, slot: Slot) -> Option<ReplicaId> {
+        let turn = self.shared.newest_attempt.load(Ordering::Relaxed) as usize;
+        let replica = self.replica(slot);
+        if !replica.is_stopped() {
+            return replica.standing.leader;
+        }
+        let others: Vec<ReplicaId> = replica.others().collect();
+        others.get(turn % others.len().max(1)).copied()
+    }
+
+    /// Starts a new attempt of a lane, if it has one.
+    pub(super) fn restart_lane(&mut self, slot: Slot, target: Option<ReplicaId>, now: Tick) {
+        let attempt = 1 + self.shared.newest_attempt.fetch_add(1, Ordering::Relaxed);
+        if let Some(lane) = &mut self.replica(slot).lane {
+            lane.restart(attempt, target, now);
+            self.unsent_lanes.push(slot);
+        }
+    }
+
+    /// Commands that another store forwards, or that this one sends to itself.
+    pub(super) fn take_run(&mut self, slot: Slot, from: StoreId, run: Submit) {
+        let bytes_max = self.shared.config.proposals_bytes_max;
+        let replica = self.replica(slot);
+        let (region, attempt) = (replica.region, run.attempt);
+        let taken = match (&replica.condition, &mut replica.leading) {
+            (Condition::Stopped(_), _) => Err(Refusal::Stopped),
+            (Condition::Restoring, _) | (_, None) => Err(Refusal::NotLeader(replica.standing.leader)),
+            (Condition::Running, Some(leading)) => leading.take(from, run, bytes_max),
+        };
+        match taken {
+            Ok(()) => self.make_ready(slot),
+            Err(reason) => self.refuse_run(slot, from, Refused { region, attempt, reason }),
+        }
+    }
+
+    pub(super) fn refuse_run(&mut self, slot: Slot, to: StoreId, refused: Refused) {
+        if to == self.shared.config.id {
+            let now = self.shared.clock.now();
+            self.take_refused(slot, refused, now);
+        } else {
+            self.outbox.push(to, &StoreMessage::Refused(refused));
+        }
+    }
+
+    pub(super) fn take_replies(&mut self, slot: Slot, replies: Replies, now: Tick) {
+        replies.results.into_iter().for_each(|(seq, reply)| self.answer(slot, seq, reply, now));
+    }
+
+    pub(super) fn answer(&mut self, slot: Slot, seq: u64, reply: Bytes, now: Tick) {
+        let Some(lane) = &mut self.replica(slot).lane else { return };
+        let freed = lane.answer(seq, Ok(reply), now);
+        self.free(freed);
+    }
+
+    /// The leader did not take this lane's commands. If it knows better, follow it; else the lane's timer tries again.
+    pub(super) fn take_refused(&mut self, slot: Slot, refused: Refused, now: Tick) {
+        let replica = self.replica(slot);
+        let Some(lane) = &mut replica.lane else { return };
+        if lane.attempt() != refused.attempt {
+            return;
+        }
+        let (target, may_hop) = (lane.target(), lane.hop());
+        match refused.reason {
+            Refusal::NotLeader(Some(leader)) if Some(leader) != target && may_hop => {
+                self.restart_lane(slot, Some(leader), now);
+            }
+            Refusal::Gap if may_hop => self.restart_lane(slot, target, now),
+            Refusal::Gap
+            | Refusal::NotLeader(_) | Refusal::Busy | Refusal::NoRegion | Refusal::Stopped => {
+                self.restart_lane(slot, None, now);
+            }
+        }
+    }
+
+    pub(super) fn lane_timer(&mut self, slot: Slot, now: Tick) {
+        let leader = self.leader_to_try(slot);
+        let replica = self.replica(slot);
+        let Some(lane) = &mut replica.lane else { return };
+        lane.rest();
+        let freed = lane.expire(now);
+        let is_lost = lane.target().is_none() && leader.is_some() || lane.is_stalled(now, LANE_RETRY_TICKS);
+        if lane.is_empty() {
+            replica.lane = None;
+            self.active_lanes.remove(&slot);
+        } else {
+            self.wheel.arm(now.after(LANE_CHECK_TICKS), (slot, Timer::Lane));
+            if is_lost {
+                self.restart_lane(slot, leader, now);
+            }
+        }
+        self.free(freed);
+    }
+
+    pub(super) fn send_lane(&mut self, slot: Slot) {
+        let replica = self.replica(slot);
+        let (region, own) = (replica.region, replica.id());
+        let Some(run) = replica.lane.as_mut().and_then(|lane| lane.next_run()) else { return };
+        let to: ReplicaId = run.to;
+        let submit = Submit {
+            region,
+            attempt: run.attempt,
+            position: run.position,
+            lowest: run.lowest,
+            items: run.items,
+        };
+        if to == own {
+            let store = self.shared.config.id;
+            self.take_run(slot, store, submit);
+        } else {
+            self.outbox.push(to.store(), &StoreMessage::Submit(submit));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What a leader keeps about the commands that stores have sent it: only while it leads, only in memory.
+//!
+//! Commands are taken from each store as one unbroken run (see `lane.rs`), proposed in the order of their arrival, and
+//! answered when they are applied. A read is answered from the state after everything that was proposed before it in
+//! its lane, and after everything that was committed when it arrived.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::apply::{ReplyTo, Wanted};
+use crate::ids::{Index, Life, StoreId, Term};
+use crate::machine::{Origin, Stamp};
+use crate::message::{Refusal, RequestKind, Submit};
+use crate::raft::{Payload, ReadId, ReadReady};
+use crate::wire::entry::{COMMAND_HEADER_BYTES, encode_command};
+
+/// How far a store's current attempt has been taken.
+#[derive(Default)]
+struct Accepted {
+    attempt: u64,
+    position: u64,
+    lowest: u64,
+    /// The last entry that was proposed for this store.
+    last_proposed: Index,
+}
+
+/// A command that was taken and not proposed yet.
+struct Waiting {
+    to: ReplyTo,
+    kind: RequestKind,
+    body: Bytes,
+}
+
+/// Reads that share a round.
+struct Round {
+    id: ReadId,
+    /// Each with the entry that must be applied before it, for the sake of its own lane.
+    reads: Vec<(Index, ReplyTo, Bytes)>,
+}
+
+/// See the page of this file.
+#[derive(Default)]
+pub(super) struct Leading {
+    accepted: BTreeMap<StoreId, Accepted>,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    wanted: VecDeque<Wanted>,
+    rounds: VecDeque<Round>,
+    next_read: u64,
+    /// Confirmed reads, by the entry that must be applied first.
+    confirmed: BTreeMap<Index, Vec<(ReplyTo, Bytes)>>,
+}
+
+/// What is to be proposed, and the reads between.
+#[derive(Default)]
+pub(super) struct Proposals {
+    pub(super) payloads: Vec<Payload>,
+    to: Vec<ReplyTo>,
+    /// Each with how many of `payloads` stand before it.
+    reads: Vec<(usize, ReplyTo, Bytes)>,
+}
+
+impl Proposals {
+    pub(super) fn has_reads(&self) -> bool {
+        !self.reads.is_empty()
+    }
+}
+
+/// A store's attempt carries its life in the upper half, so that attempts grow over restarts.
+pub(super) fn life_of(attempt: u64) -> Life {
+    Life(attempt >> 32)
+}
+
+impl Leading {
+    /// Takes a run of `from`'s commands if it continues what was taken, or starts over.
+    pub(super) fn take(&mut self, from: StoreId, run: Submit, bytes_max: usize) -> Result<(), Refusal> {
+        let accepted = self.accepted.entry(from).or_default();
+        if run.attempt < accepted.attempt {
+            return Ok(()); // an older attempt, late: the newer one carries everything
+        }
+        if run.attempt > accepted.attempt {
+            if run.position != 0 {
+                return Err(Refusal::Gap);
+            }
+            *accepted = Accepted { attempt: run.attempt, last_proposed: accepted.last_proposed, ..Accepted::default() };
+        }
+        if run.position < accepted.position {
+            return Ok(()); // a repeated frame
+        }
+        if run.position > accepted.position {
+            return Err(Refusal::Gap);
+        }
+        if self.waiting_bytes > bytes_max {
+            return Err(Refusal::Busy);
+        }
+        accepted.position += run.items.len() as u64;
+        accepted.lowest = accepted.lowest.max(run.lowest);
+        for item in run.items {
+            self.waiting_bytes += item.body.len();
+            let to = ReplyTo { store: from, seq: item.seq };
+            self.waiting.push_back(Waiting { to, kind: item.kind, body: item.body });
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// What was taken and not proposed, as entries, up to about `bytes_max`; laid out one after the other in one buffer.
+    pub(super) fn proposals(&mut self, stamp: Stamp, bytes_max: usize) -> Proposals {
+        let mut proposals = Proposals::default();
+        let bytes_about = self.waiting_bytes.min(bytes_max) + self.waiting.len() * COMMAND_HEADER_BYTES;
+        let mut buffer = BytesMut::with_capacity(bytes_about);
+        let mut bytes = 0;
+        while bytes < bytes_max {
+            let Some(waiting) = self.waiting.pop_front() else { break };
+            bytes += waiting.body.len();
+            self.waiting_bytes -= waiting.body.len();
+            match waiting.kind {
+                RequestKind::Read => proposals.reads.push((proposals.to.len(), waiting.to, waiting.body)),
+                RequestKind::Write => {
+                    let accepted = &self.accepted[&waiting.to.store];
+                    let (life, lowest) = (life_of(accepted.attempt), accepted.lowest);
+                    let origin = Origin { store: waiting.to.store, life, seq: waiting.to.seq, lowest };
+                    encode_command(stamp, origin, &waiting.body, &mut buffer);
+                    proposals.payloads.extend(Payload::parse(buffer.split().freeze()));
+                    proposals.to.push(waiting.to);
+                }
+            }
+        }
+        proposals
+    }
+
+    /// They were proposed, from `first` on. Says under which name the reads among them wait for their round.
+    pub(super) fn proposed(&mut self, proposals: Proposals, first: Index, term: Term) -> Option<ReadId> {
+        let Proposals { to, reads, .. } = proposals;
+        let mut reads = reads.into_iter().peekable();
+        let mut round = Vec::new();
+        for place in 0..=to.len() {
+            while let Some((_, to, body)) = reads.next_if(|(before, ..)| *before == place) {
+                let after = self.accepted.get(&to.store).map(|a| a.last_proposed).unwrap_or_default();
+                round.push((after, to, body));
+            }
+            let Some(&to) = to.get(place) else { break };
+            let index = Index(first.0 + place as u64);
+            self.wanted.push_back(Wanted { index, term, to });
+            if let Some(accepted) = self.accepted.get_mut(&to.store) {
+                accepted.last_proposed = index;
+            }
+        }
+        if round.is_empty() {
+            return None;
+        }
+        self.next_read += 1;
+        self.rounds.push_back(Round { id: ReadId(self.next_read), reads: round });
+        Some(ReadId(self.next_read))
+    }
+
+    /// A round was confirmed.
+    pub(super) fn confirmed(&mut self, ready: ReadReady) {
+        let Some(at) = self.rounds.iter().position(|round| round.id == ready.id) else { return };
+        let Some(round) = self.rounds.remove(at) else { return };
+        for (after, to, body) in round.reads {
+            self.confirmed.entry(after.max(ready.index)).or_default().push((to, body));
+        }
+    }
+
+    /// Who waits for the entries through `index`.
+    pub(super) fn wanted_through(&mut self, index: Index) -> Vec<Wanted> {
+        let count = self.wanted.partition_point(|wanted| wanted.index <= index);
+        self.wanted.drain(..count).collect()
+    }
+
+    /// The reads that may be answered once everything through `index` is applied.
+    pub(super) fn reads_through(&mut self, index: Index) -> Vec<(ReplyTo, Bytes)> {
+        let mut reads = Vec::new();
+        while let Some(entry) = self.confirmed.first_entry().filter(|entry| *entry.key() <= index) {
+            reads.extend(entry.remove());
+        }
+        reads
+    }
+
+    /// The end of it: who has to be told to look for another leader, and in which attempt.
+    pub(super) fn attempts(self) -> impl Iterator<Item = (StoreId, u64)> {
+        self.accepted.into_iter().map(|(store, accepted)| (store, accepted.attempt))
+    }
+}

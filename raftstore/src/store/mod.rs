@@ -1,0 +1,52 @@
+//! The driver: many regions on few threads, over one log.
+//!
+//! A command's way, each word a file:
+//!
+//! ```text
+//! submit (handle) -> inbox -> collect -> step -> persist + send -> [quorum] -> commit -> apply -> respond
+//! ```
+//!
+//! [`StoreParts::open`] makes the pieces; [`StoreParts::spawn`] gives them threads and returns the [`Store`]. The
+//! simulator steps the same pieces by hand. A worker owns its regions: nobody else touches them, there are no locks
+//! around them, and everything reaches them through the worker's inbox.
+
+mod absent;
+mod birth;
+mod clock;
+mod collect;
+mod commit;
+mod committed_log;
+mod config;
+mod control;
+mod error;
+mod handle;
+mod inbox;
+mod lane;
+mod lanes;
+mod leading;
+mod open;
+mod outbox;
+mod outcomes;
+mod persist;
+mod replica;
+mod request;
+mod respond;
+mod send;
+mod status;
+mod step;
+mod sync;
+mod timers;
+mod wheel;
+mod worker;
+
+pub use birth::{Birth, GENESIS_BYTES_MAX};
+pub use clock::{Clock, SystemClock};
+pub use config::{StoreConfig, TICK};
+pub use error::OpenError;
+pub use handle::Store;
+pub use inbox::{Inboxes, Turned};
+pub use open::{Disks, Hosted, StoreParts, Surroundings};
+pub use request::{Reply, Request, SubmitError};
+pub use status::{Counters, RegionStatus, StoreStatus};
+pub use sync::Syncer;
+pub use worker::Worker;

@@ -1,0 +1,315 @@
+//! Opening a store: what the log and the checkpoints hold becomes replicas, or a new store's regions are born.
+//!
+//! 1. The log is opened (it repairs its own tail) and the checkpoints are listed.
+//! 2. Births whose stream does not exist yet are written and synced.
+//! 3. Each stream becomes a replica: its machine is restored from its checkpoint, and its log goes on from there. A
+//!    machine that is ahead of its log (a snapshot was adopted, then the lights went out) restarts the log behind it.
+//! 4. A replica whose log is damaged, or whose machine cannot be restored, is stopped and says why; the others run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use crossbeam_channel::unbounded;
+use skep_wal::{Batch, Damage, DamagedPart, Disk, StreamId, StreamInfo, Wal, WalConfig, WalError};
+
+use super::birth::{BIRTH, Birth};
+use super::clock::Clock;
+use super::committed_log::SharedLog;
+use super::config::StoreConfig;
+use super::error::OpenError;
+use super::inbox::Inboxes;
+use super::replica::{Condition, Replica};
+use super::request::Request;
+use super::status::{Counters, RegionStatus};
+use super::sync::Syncer;
+use super::worker::{Shared, Worker};
+use crate::apply::{ApplyLimits, ApplyPool};
+use crate::ids::{Index, RegionId, ReplicaId, Term, Tick};
+use crate::machine::{Fatal, MachineFactory, StateMachine};
+use crate::raft::{Config, HardState, LogPos, Raft, Standing, Start};
+use crate::snapshot::{CheckpointInfo, Checkpoints, Keeper, KeeperLimits, KeeperParts, Maintain};
+use crate::transport::Transport;
+use crate::wire::hard_state;
+
+/// Where a store keeps its files.
+pub struct Disks {
+    /// The log.
+    pub log: Arc<dyn Disk>,
+    /// Checkpoints, and snapshots on their way.
+    pub snapshots: Arc<dyn Disk>,
+    /// How the log is laid out.
+    pub log_config: WalConfig,
+}
+
+/// A store that is open and not running: its pieces, to be given threads, or to be stepped by hand.
+pub struct StoreParts {
+    /// Those who own regions. Call `turn`.
+    pub workers: Vec<Worker>,
+    /// Who makes the log durable. Call `step`.
+    pub syncer: Syncer,
+    /// Who applies. Call `step`.
+    pub pool: Arc<ApplyPool>,
+    /// Who checkpoints and moves snapshots. Call `step`.
+    pub keeper: Keeper,
+    pub(super) shared: Arc<Shared>,
+    pub(super) hosted: Vec<Hosted>,
+}
+
+/// A region that the store hosts, as it was born.
+#[derive(Clone, Debug)]
+pub struct Hosted {
+    /// Which region.
+    pub region: RegionId,
+    /// What it was born with.
+    pub genesis: Bytes,
+}
+
+/// What opening is given, besides the files.
+pub struct Surroundings {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The way to other stores.
+    pub transport: Arc<dyn Transport>,
+    /// Makes state machines.
+    pub factory: Arc<dyn MachineFactory>,
+    /// What the transport delivers to.
+    pub inboxes: Arc<Inboxes>,
+}
+
+impl StoreParts {
+    /// Opens a store. `births` are made if they are not there yet.
+    pub fn open(
+        config: StoreConfig,
+        disks: Disks,
+        around: Surroundings,
+        births: Vec<Birth>,
+    ) -> Result<StoreParts, OpenError> {
+        let Surroundings { clock, transport, factory, inboxes } = around;
+        let log_config = disks.log_config.clone();
+        let (wal, _report) = Wal::open(disks.log, disks.log_config)?;
+        let wal = Arc::new(wal);
+        let snapshots = disks.snapshots;
+        let (checkpoints, known) =
+            Checkpoints::open(snapshots.clone(), config.id).map_err(OpenError::Checkpoints)?;
+        let batch_bytes_max = log_config.frame_bytes_max() / 4;
+        bear(&wal, &births, batch_bytes_max)?;
+
+        let counters = Arc::new(Counters::default());
+        let pool = ApplyPool::new(Arc::new(SharedLog(wal.clone())), inboxes.clone(), ApplyLimits::default());
+        let (syncer, sync) = Syncer::new(wal.clone(), inboxes.clone(), counters.clone());
+        let (keeper, tasks) = unbounded();
+        let attempts = AtomicU64::new(config.life.0 << 32);
+        let shared = Shared {
+            inboxes,
+            wal,
+            clock,
+            transport,
+            keeper,
+            sync,
+            counters,
+            batch_bytes_max,
+            newest_seq: AtomicU64::new(0),
+            newest_attempt: attempts,
+            config,
+        };
+        let shared = Arc::new(shared);
+        let opening = Opening { shared: &shared, pool: &pool, factory: &*factory, checkpoints: &checkpoints, known };
+        let (workers, hosted) = opening.host_all(&births)?;
+        let keeper = Keeper::new(KeeperParts {
+            store: shared.config.id,
+            life: shared.config.life,
+            disk: snapshots,
+            checkpoints,
+            pool: pool.clone(),
+            transport: shared.transport.clone(),
+            sink: shared.inboxes.clone(),
+            tasks,
+            maintain: maintain(shared.wal.clone(), shared.inboxes.clone()),
+            limits: KeeperLimits::default(),
+        });
+        Ok(StoreParts { workers, syncer, pool, keeper, shared, hosted })
+    }
+
+    /// Takes a command, as [`Store::submit`](super::Store::submit) does.
+    pub fn submit(&self, region: RegionId, request: Request) {
+        self.shared.inboxes.submit(region, request);
+    }
+
+    /// Every region's replica as it is now.
+    pub fn region_status(&self) -> Vec<RegionStatus> {
+        self.workers.iter().flat_map(|worker| worker.replicas.iter().map(RegionStatus::of)).collect()
+    }
+
+    /// Why the store stopped, if it did.
+    pub fn failed(&self) -> Option<String> {
+        self.shared.inboxes.is_stopped().then(|| self.shared.inboxes.stop_reason())
+    }
+
+    /// The regions that the store hosts.
+    pub fn hosted(&self) -> &[Hosted] {
+        &self.hosted
+    }
+
+}
+
+/// What the replicas are made from.
+struct Opening<'a> {
+    shared: &'a Arc<Shared>,
+    pool: &'a Arc<ApplyPool>,
+    factory: &'a dyn MachineFactory,
+    checkpoints: &'a Checkpoints,
+    known: BTreeMap<RegionId, CheckpointInfo>,
+}
+
+impl Opening<'_> {
+    fn host_all(&self, births: &[Birth]) -> Result<(Vec<Worker>, Vec<Hosted>), OpenError> {
+        let now = self.shared.clock.now();
+        let count = self.shared.inboxes.workers();
+        let mut workers: Vec<Worker> =
+            (0..count).map(|number| Worker::new(number, self.shared.clone(), now)).collect();
+        let mut hosted = Vec::new();
+        let mut restarts = Batch::new();
+        for (at, stream) in self.shared.wal.streams().into_iter().enumerate() {
+            let region = RegionId(stream.0);
+            let Some((replica, genesis)) = self.replica(region, &mut restarts, now)? else { continue };
+            let campaign = births.iter().any(|birth| birth.region == region && birth.campaign);
+            hosted.push(Hosted { region, genesis });
+            workers[at % count].host(replica, campaign, now);
+        }
+        if !restarts.is_empty() {
+            self.shared.wal.append(&mut restarts)?;
+            self.shared.wal.sync()?;
+        }
+        Ok((workers, hosted))
+    }
+
+    /// The replica that a stream holds; `None` for a stream that is only remembered (it holds no birth record).
+    fn replica(
+        &self,
+        region: RegionId,
+        restarts: &mut Batch,
+        now: Tick,
+    ) -> Result<Option<(Replica, Bytes)>, OpenError> {
+        let wal = &self.shared.wal;
+        let Some(record) = wal.state(region.stream(), BIRTH) else { return Ok(None) };
+        let Some(info) = wal.stream(region.stream()) else { return Ok(None) };
+        let birth = Birth::decode(region, Bytes::copy_from_slice(&record))?;
+        let checkpoint = self.known.get(&region);
+        let machine = self.machine(&birth);
+        let applied = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
+        let mut start = start_of(&birth, &info, checkpoint)?;
+        let mut why = info.damaged.as_ref().map(|damage| damage_in_words(damage));
+        if start.base.index > applied.index {
+            why = Some(format!("its log begins after entry {} but its checkpoint ends at {}", start.base.index, applied.index));
+        }
+        if applied.index > start.last {
+            // Machine first, then log: the log had not followed yet.
+            restarts.restart(region.stream(), applied.index.0, applied.term.0);
+            start = Start { base: applied, runs: Vec::new(), last: applied.index, ..start };
+        }
+        let machine = machine.unwrap_or_else(|error| {
+            why = Some(error.0);
+            Box::new(super::absent::Absent)
+        });
+        let condition = why.map_or(Condition::Running, Condition::Stopped);
+        let raft = Raft::new(self.raft_config(region, birth.replica), start, now);
+        let apply = self.pool.register(region, machine, applied);
+        let replica = Replica {
+            region,
+            standing: Standing { term: raft.term(), ..Standing::default() },
+            raft,
+            condition,
+            apply,
+            genesis: birth.genesis.clone(),
+            effects: None,
+            is_ready: false,
+            compact: None,
+            armed: None,
+            lane: None,
+            leading: None,
+            dispatched: applied.index,
+            applied: applied.index,
+            log_bytes: 0,
+            is_checkpointing: false,
+        };
+        Ok(Some((replica, birth.genesis)))
+    }
+
+    fn machine(&self, birth: &Birth) -> Result<Box<dyn StateMachine>, Fatal> {
+        let mut machine = self.factory.create(birth.region, &birth.genesis)?;
+        let checkpoint = self.checkpoints.load(birth.region).map_err(|error| Fatal(error.to_string()))?;
+        if let Some(mut reader) = checkpoint {
+            machine.restore(&mut reader)?;
+        }
+        Ok(machine)
+    }
+
+    fn raft_config(&self, region: RegionId, id: ReplicaId) -> Config {
+        let config = &self.shared.config;
+        Config {
+            id,
+            election_ticks_min: config.election_ticks_min,
+            election_ticks_max: config.election_ticks_max,
+            heartbeat_ticks: config.heartbeat_ticks,
+            inflight_messages_max: config.inflight_messages_max,
+            entries_per_message_max: config.entries_per_message_max,
+            // Another phase for every region, store and life.
+            seed: config.seed ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ id.0.rotate_left(32) ^ config.life.0,
+        }
+    }
+}
+
+fn damage_in_words(damage: &Damage) -> String {
+    let what = match damage.what {
+        DamagedPart::Entries => "entries",
+        DamagedPart::Anything => "entries, and perhaps its vote,",
+    };
+    format!("{what} of it are damaged in segment {} of the log, at {}", damage.segment, damage.at.0)
+}
+
+/// What the keeper does for the log: prepares and recycles segments, and says whose entries pin the oldest.
+fn maintain(wal: Arc<Wal>, inboxes: Arc<Inboxes>) -> Maintain {
+    const REGIONS_AT_A_TIME: usize = 64;
+    Box::new(move || match wal.maintain() {
+        Ok(_) => wal.oldest(REGIONS_AT_A_TIME).into_iter().map(|(stream, _)| RegionId(stream.0)).collect(),
+        // Without room for a segment appending says so; there is nothing to be tidied until then.
+        Err(WalError::Full { .. }) => Vec::new(),
+        Err(error) => {
+            inboxes.stop(&error.to_string());
+            Vec::new()
+        }
+    })
+}
+
+/// Makes the regions that are not there yet, durably.
+fn bear(wal: &Wal, births: &[Birth], batch_bytes_max: u64) -> Result<(), OpenError> {
+    let mut batch = Batch::new();
+    for birth in births.iter().filter(|birth| wal.state(birth.region.stream(), BIRTH).is_none()) {
+        let stream: StreamId = birth.region.stream();
+        batch.hard_state(stream, &hard_state::encode(HardState::default()));
+        batch.state(stream, BIRTH, &birth.encode());
+        if batch.bytes() >= batch_bytes_max {
+            wal.append(&mut batch)?;
+        }
+    }
+    if !batch.is_empty() {
+        wal.append(&mut batch)?;
+    }
+    wal.sync()?;
+    Ok(())
+}
+
+fn start_of(birth: &Birth, info: &StreamInfo, checkpoint: Option<&CheckpointInfo>) -> Result<Start, OpenError> {
+    let membership = checkpoint.map_or(&birth.membership, |checkpoint| &checkpoint.membership).clone();
+    Ok(Start {
+        hard_state: hard_state::decode(&info.hard_state)?,
+        membership,
+        base: LogPos { index: Index(info.base_index), term: Term(info.base_term) },
+        runs: info.runs.iter().map(|&(first, term)| (Index(first), Term(term))).collect(),
+        last: Index(info.last_index),
+        applied: checkpoint.map(|checkpoint| checkpoint.at.index).unwrap_or_default(),
+        blank: false,
+    })
+}

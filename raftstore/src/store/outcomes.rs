@@ -1,0 +1,79 @@
+//! What the apply threads and the keeper report.
+
+use std::sync::atomic::Ordering;
+
+use super::config::KEEPER_TASKS_MAX;
+use super::replica::{Condition, Slot};
+use super::request::SubmitError;
+use super::worker::Worker;
+use crate::apply::{ApplyOutcome, Job};
+use crate::ids::Tick;
+use crate::message::{Refusal, Refused};
+use crate::raft::{Event, Standing};
+use crate::snapshot::{KeeperOutcome, KeeperTask};
+
+impl Worker {
+    pub(super) fn take_outcome(&mut self, outcome: ApplyOutcome, now: Tick) {
+        let Some(slot) = self.slot(outcome.region()) else { return };
+        match outcome {
+            ApplyOutcome::Applied { at, replies, .. } => {
+                self.replica(slot).applied = at.index;
+                self.step_raft(slot, now, Event::Applied(at.index));
+                self.replies.push((slot, replies));
+            }
+            ApplyOutcome::SnapshotTaken { purpose, source, .. } => {
+                let meta = self.replica(slot).snapshot_meta(source.at());
+                self.tell_keeper(KeeperTask::SnapshotTaken { region: self.replicas[slot.0 as usize].region, purpose, meta, source });
+            }
+            ApplyOutcome::Restored { received, .. } => self.tell_keeper(KeeperTask::Adopt(received)),
+            ApplyOutcome::NotRestored { received, .. } => {
+                self.replica(slot).condition = Condition::Running;
+                self.arm_raft(slot);
+                self.tell_keeper(KeeperTask::Discard(received));
+            }
+            ApplyOutcome::Failed { why, .. } => self.stop_replica(slot, why),
+        }
+    }
+
+    pub(super) fn take_kept(&mut self, outcome: KeeperOutcome, now: Tick) {
+        let Some(slot) = self.slot(outcome.region()) else { return };
+        match outcome {
+            KeeperOutcome::Checkpointed { at, .. } => self.checkpointed(slot, at, now),
+            KeeperOutcome::Received(received) => {
+                let replica = self.replica(slot);
+                if replica.is_running() && replica.raft.would_install(received.meta.at) {
+                    replica.condition = Condition::Restoring;
+                    replica.apply.push(Job::Restore(received));
+                } else {
+                    self.tell_keeper(KeeperTask::Discard(received));
+                }
+            }
+            KeeperOutcome::Adopted(received) => self.installed(slot, received, now),
+            KeeperOutcome::Sent { to, at, .. } => self.step_raft(slot, now, Event::SnapshotDone { to, at }),
+        }
+    }
+
+    /// A replica stops for good; the others go on.
+    pub(super) fn stop_replica(&mut self, slot: Slot, why: String) {
+        let replica = self.replica(slot);
+        replica.condition = Condition::Stopped(why);
+        replica.standing = Standing { term: replica.standing.term, ..Standing::default() };
+        let leading = replica.leading.take();
+        let region = replica.region;
+        if let Some(why) = replica.is_out_of_reach() {
+            self.close_lane(slot, &SubmitError::RegionStopped(why));
+        }
+        // Its other commands find their way to a replica that runs when their lane is looked at next.
+        for (store, attempt) in leading.into_iter().flat_map(|leading| leading.attempts()) {
+            self.refuse_run(slot, store, Refused { region, attempt, reason: Refusal::Stopped });
+        }
+    }
+
+    pub(super) fn tell_keeper(&self, task: KeeperTask) {
+        // Chunks and their acknowledgements come again when they are lost; of the rest there is one for each question.
+        let comes_again = matches!(task, KeeperTask::Chunk { .. } | KeeperTask::Ack { .. });
+        if comes_again && self.shared.keeper.len() > KEEPER_TASKS_MAX || self.shared.keeper.send(task).is_err() {
+            self.shared.counters.keeper_busy.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! One region's copy on this store, as its worker holds it.
+
+use bytes::Bytes;
+
+use super::lane::Lane;
+use super::leading::Leading;
+use crate::apply::ApplyHandle;
+use crate::ids::{Index, RegionId, ReplicaId, Tick};
+use crate::message::SnapshotMeta;
+use crate::raft::{Effects, LogPos, Raft, Role, Standing};
+
+/// Where a replica stands in the worker's table.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Slot(pub(super) u32);
+
+/// Whether a replica takes part.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Condition {
+    /// It does.
+    Running,
+    /// Its machine is being replaced by a snapshot; what arrives meanwhile is dropped.
+    Restoring,
+    /// It stopped for good, and this is why.
+    Stopped(String),
+}
+
+/// See the page of this file.
+pub(super) struct Replica {
+    pub(super) region: RegionId,
+    pub(super) raft: Raft,
+    pub(super) standing: Standing,
+    pub(super) condition: Condition,
+    pub(super) apply: ApplyHandle,
+    pub(super) genesis: Bytes,
+    /// What this turn wants done. Boxed and taken away again: an idle replica has none.
+    pub(super) effects: Option<Box<Effects>>,
+    /// Whether it stands in the ready list.
+    pub(super) is_ready: bool,
+    /// The log is to forget everything through here.
+    pub(super) compact: Option<LogPos>,
+    /// When its timer in the wheel fires, if it has one there.
+    pub(super) armed: Option<Tick>,
+    pub(super) lane: Option<Box<Lane>>,
+    pub(super) leading: Option<Box<Leading>>,
+    /// Through where jobs were handed to the apply pool.
+    pub(super) dispatched: Index,
+    pub(super) applied: Index,
+    /// Bytes appended since the last checkpoint.
+    pub(super) log_bytes: u64,
+    /// Whether a checkpoint was asked for and has not come.
+    pub(super) is_checkpointing: bool,
+}
+
+impl Replica {
+    pub(super) fn id(&self) -> ReplicaId {
+        self.raft.id()
+    }
+
+    pub(super) fn is_leader(&self) -> bool {
+        self.standing.role == Role::Leader
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.condition == Condition::Running
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.condition, Condition::Stopped(_))
+    }
+
+    /// The voters besides this one.
+    pub(super) fn others(&self) -> impl Iterator<Item = ReplicaId> {
+        let own = self.id();
+        self.raft.membership().voters.iter().copied().filter(move |voter| *voter != own)
+    }
+
+    /// Why nobody can answer for the region: this replica has stopped and there is no other.
+    pub(super) fn is_out_of_reach(&self) -> Option<String> {
+        match &self.condition {
+            Condition::Stopped(why) if self.others().next().is_none() => Some(why.clone()),
+            Condition::Stopped(_) | Condition::Running | Condition::Restoring => None,
+        }
+    }
+
+    /// What a snapshot of the state at `at` says of itself.
+    pub(super) fn snapshot_meta(&self, at: LogPos) -> SnapshotMeta {
+        SnapshotMeta { at, membership: self.raft.membership().clone(), genesis: self.genesis.clone() }
+    }
+}

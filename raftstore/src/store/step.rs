@@ -1,0 +1,85 @@
+//! Step: lanes send what was taken, and every region that has work is moved on once.
+
+use super::config::TURN_BYTES_MAX;
+use super::replica::Slot;
+use super::worker::Worker;
+use crate::ids::Tick;
+use crate::message::{Refusal, Refused};
+use crate::raft::{Role, Standing};
+
+impl Worker {
+    pub(super) fn step(&mut self, now: Tick) {
+        for slot in std::mem::take(&mut self.unsent_lanes) {
+            self.send_lane(slot);
+        }
+        // The list grows while it is walked: a lane that sends to its own store makes its region ready.
+        let mut at = 0;
+        while at < self.ready.len() {
+            let slot = self.ready[at];
+            self.propose(slot, now);
+            let replica = self.replica(slot);
+            if let Some(effects) = &mut replica.effects {
+                replica.raft.flush(now, effects);
+            }
+            self.adapt(slot, now);
+            at += 1;
+        }
+    }
+
+    /// Follows a change of leader, role or term.
+    fn adapt(&mut self, slot: Slot, now: Tick) {
+        let replica = self.replica(slot);
+        let Some(standing) = replica.effects.as_mut().and_then(|effects| effects.standing.take()) else { return };
+        let before = std::mem::replace(&mut replica.standing, standing);
+        if before.role == Role::Leader && (standing.role != Role::Leader || standing.term != before.term) {
+            self.stop_leading(slot, standing);
+        }
+        let replica = self.replica(slot);
+        if standing.role == Role::Leader && replica.leading.is_none() {
+            replica.leading = Some(Box::default());
+        }
+        let changed = standing.leader != before.leader || standing.term != before.term;
+        if changed && replica.lane.is_some() {
+            self.restart_lane(slot, standing.leader, now);
+        }
+    }
+
+    /// Every store whose commands were taken is told to look for the next leader. What was proposed may yet be
+    /// committed: it is known by its number when it comes again.
+    fn stop_leading(&mut self, slot: Slot, standing: Standing) {
+        let replica = self.replica(slot);
+        let region = replica.region;
+        let Some(leading) = replica.leading.take() else { return };
+        let reason = Refusal::NotLeader(standing.leader);
+        for (store, attempt) in leading.attempts() {
+            self.refuse_run(slot, store, Refused { region, attempt, reason });
+        }
+    }
+
+    /// Proposes what was taken, if the protocol takes proposals now; else it waits for the event that changes that.
+    fn propose(&mut self, slot: Slot, now: Tick) {
+        let stamp = self.shared.clock.stamp();
+        let replica = self.replica(slot);
+        let (Some(leading), Some(effects)) = (&mut replica.leading, &mut replica.effects) else { return };
+        if !leading.has_waiting() {
+            return;
+        }
+        // A reign that ended, or began, in this turn is followed after the flush; one that is not ready says so with
+        // an event.
+        if replica.raft.term() != replica.standing.term || replica.raft.may_propose().is_err() {
+            return;
+        }
+        let mut proposals = leading.proposals(stamp, TURN_BYTES_MAX);
+        let has_more = leading.has_waiting();
+        let Ok(first) = replica.raft.propose(now, &mut proposals.payloads, effects) else { return };
+        let has_reads = proposals.has_reads();
+        let read = leading.proposed(proposals, first, replica.standing.term);
+        if let Some(read) = read.filter(|_| has_reads) {
+            let taken = replica.raft.read(now, read, effects);
+            debug_assert!(taken.is_ok(), "a leader that takes proposals takes reads");
+        }
+        if has_more {
+            self.again.push(slot);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! A worker owns some of a store's regions and moves them on, one turn after the other.
+//!
+//! ```text
+//! collect -> step -> persist -> send -> commit -> respond
+//! ```
+//!
+//! A turn takes in what has arrived, steps every region that has work once, writes one batch to the log, sends what
+//! needs no durability, hands committed entries to the apply threads and gives answers back. It never waits for a
+//! sync: what may leave only after one stands in `writes` and is released by a later turn. The thread around it is in
+//! `threads.rs`; the simulator calls `turn` itself.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver as ChannelReceiver, Sender};
+use skep_wal::{Batch, Lsn, Wal};
+
+use super::clock::Clock;
+use super::config::StoreConfig;
+use super::inbox::{Inboxes, Item};
+use super::lane::Freed;
+use super::outbox::Outbox;
+use super::replica::{Replica, Slot};
+use super::status::Counters;
+use super::sync::SyncSignal;
+use super::wheel::Wheel;
+use crate::apply::ReplyTo;
+use crate::ids::{RegionId, Tick};
+use crate::raft::{Effects, Event, Held, WriteSeq};
+use crate::snapshot::KeeperTask;
+use crate::transport::Transport;
+
+/// Why a replica stands in the wheel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Timer {
+    /// Its protocol has a deadline.
+    Raft,
+    /// Its lane is to be looked at.
+    Lane,
+}
+
+/// What may leave once the log is durable through `lsn`.
+pub(super) struct Write {
+    pub(super) lsn: Lsn,
+    pub(super) parts: Vec<WritePart>,
+}
+
+/// One region's share of it.
+pub(super) struct WritePart {
+    pub(super) slot: Slot,
+    pub(super) seq: WriteSeq,
+    pub(super) held: Held,
+}
+
+/// What a worker shares with the rest of its store.
+pub(super) struct Shared {
+    pub(super) config: StoreConfig,
+    pub(super) inboxes: Arc<Inboxes>,
+    pub(super) wal: Arc<Wal>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) keeper: Sender<KeeperTask>,
+    pub(super) sync: SyncSignal,
+    pub(super) counters: Arc<Counters>,
+    /// A batch is cut when it holds this much, so that it fits into a segment with what one region can add.
+    pub(super) batch_bytes_max: u64,
+    /// The newest number given to a command. One count for the whole store: regions that merge merge their tables.
+    pub(super) newest_seq: AtomicU64,
+    /// The newest attempt, the store's life in the upper half.
+    pub(super) newest_attempt: AtomicU64,
+}
+
+impl Shared {
+    /// A wrong build: what waits for durability leaves at once. Never but in tests that must notice it.
+    #[cfg(feature = "mutants")]
+    fn replies_early(&self) -> bool {
+        self.config.mutant == Some(super::config::Mutant::ReplyEarly)
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    const fn replies_early(&self) -> bool {
+        false
+    }
+}
+
+/// See the page of this file.
+pub struct Worker {
+    pub(super) number: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) receiver: ChannelReceiver<Item>,
+    /// An item that was waited for, to be collected first.
+    pub(super) first: Option<Item>,
+    /// Items put aside while the disk is full.
+    pub(super) aside: VecDeque<Item>,
+    pub(super) replicas: Vec<Replica>,
+    pub(super) slots: HashMap<RegionId, Slot>,
+    pub(super) wheel: Wheel<(Slot, Timer)>,
+    pub(super) due: Vec<(Slot, Timer)>,
+    pub(super) ready: Vec<Slot>,
+    /// Lanes with something to send.
+    pub(super) unsent_lanes: Vec<Slot>,
+    pub(super) active_lanes: BTreeSet<Slot>,
+    pub(super) batch: Batch,
+    /// The parts of the batch that is not appended yet.
+    pub(super) parts: Vec<WritePart>,
+    pub(super) writes: VecDeque<Write>,
+    pub(super) outbox: Outbox,
+    pub(super) replies: Vec<(Slot, Vec<(ReplyTo, Bytes)>)>,
+    pub(super) spare_effects: Vec<Box<Effects>>,
+    /// How much of the ready list has been put into batches.
+    pub(super) filled: usize,
+    /// Regions that could not say all in this turn.
+    pub(super) again: Vec<Slot>,
+    pub(super) is_disk_full: bool,
+    pub(super) is_stopped: bool,
+}
+
+impl Worker {
+    pub(super) fn new(number: usize, shared: Arc<Shared>, now: Tick) -> Worker {
+        Worker {
+            number,
+            receiver: shared.inboxes.receiver(number),
+            first: None,
+            aside: VecDeque::new(),
+            replicas: Vec::new(),
+            slots: HashMap::new(),
+            wheel: Wheel::new(now),
+            due: Vec::new(),
+            ready: Vec::new(),
+            unsent_lanes: Vec::new(),
+            active_lanes: BTreeSet::new(),
+            batch: Batch::new(),
+            parts: Vec::new(),
+            writes: VecDeque::new(),
+            outbox: Outbox::new(shared.transport.clone()),
+            replies: Vec::new(),
+            spare_effects: Vec::new(),
+            filled: 0,
+            again: Vec::new(),
+            is_disk_full: false,
+            is_stopped: false,
+            shared,
+        }
+    }
+
+    /// One pass. True if there is more to do at once.
+    pub fn turn(&mut self, now: Tick) -> bool {
+        self.collect(now);
+        if !self.is_disk_full {
+            self.step(now);
+        }
+        if self.persist() {
+            self.send();
+            self.commit();
+        }
+        self.respond(now);
+        self.outbox.flush();
+        !self.is_stopped && self.has_work()
+    }
+
+    fn has_work(&self) -> bool {
+        let is_idle = self.ready.is_empty() && self.unsent_lanes.is_empty() && self.receiver.is_empty();
+        !self.is_disk_full && (!is_idle || !self.aside.is_empty() || self.may_release())
+    }
+
+    /// Whether something waits for durability and has it.
+    pub(super) fn may_release(&self) -> bool {
+        let durable = self.shared.wal.durable_lsn();
+        self.writes.front().is_some_and(|write| write.lsn <= durable || self.shared.replies_early())
+    }
+
+    /// Through when nothing is due, unless something arrives.
+    pub fn quiet_until(&self) -> Option<Tick> {
+        self.wheel.quiet_until()
+    }
+
+    /// Gives the worker a replica. Before the first turn.
+    pub(super) fn host(&mut self, replica: Replica, campaign: bool, now: Tick) {
+        let slot = Slot(self.replicas.len() as u32);
+        self.slots.insert(replica.region, slot);
+        self.shared.inboxes.set_owner(replica.region, self.number);
+        self.replicas.push(replica);
+        if campaign {
+            self.step_raft(slot, now, Event::Campaign);
+        } else if self.replica(slot).is_running() {
+            self.arm_raft(slot);
+        }
+    }
+
+    pub(super) fn slot(&self, region: RegionId) -> Option<Slot> {
+        self.slots.get(&region).copied()
+    }
+
+    pub(super) fn replica(&mut self, slot: Slot) -> &mut Replica {
+        &mut self.replicas[slot.0 as usize]
+    }
+
+    /// Puts a replica on the ready list, with a place for what it will want done.
+    pub(super) fn make_ready(&mut self, slot: Slot) {
+        let replica = &mut self.replicas[slot.0 as usize];
+        if replica.effects.is_none() {
+            replica.effects = Some(self.spare_effects.pop().unwrap_or_default());
+        }
+        if !replica.is_ready {
+            replica.is_ready = true;
+            self.ready.push(slot);
+        }
+    }
+
+    /// Gives an event to a replica's protocol, unless it has stopped.
+    pub(super) fn step_raft(&mut self, slot: Slot, now: Tick, event: Event) {
+        if self.replica(slot).is_stopped() {
+            return;
+        }
+        self.make_ready(slot);
+        let replica = &mut self.replicas[slot.0 as usize];
+        if let Some(effects) = &mut replica.effects {
+            replica.raft.step(now, event, effects);
+        }
+    }
+
+    /// Sees to it that a timer fires at the protocol's deadline, or before it.
+    pub(super) fn arm_raft(&mut self, slot: Slot) {
+        let replica = &mut self.replicas[slot.0 as usize];
+        let deadline = replica.raft.deadline();
+        if replica.armed.is_none_or(|armed| deadline < armed) {
+            replica.armed = Some(deadline);
+            self.wheel.arm(deadline, (slot, Timer::Raft));
+        }
+    }
+
+    pub(super) fn free(&self, freed: Freed) {
+        if freed.commands > 0 {
+            self.shared.inboxes.answered(freed.commands, freed.bytes);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `skep bench engine`: how many durable writes three stores in this process make, and what they cost.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use skep_engine::{LocalCluster, LocalConfig};
+
+use super::bench_load::{Load, Shape};
+use super::{Failure, say};
+use crate::units::parse_size;
+
+/// How long the load runs before it is measured: connections, caches and the log's first segments settle.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// How long the first elections may take.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// How long the last commands may take: longer than they are given before they time out.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What file systems that keep everything in memory call themselves: tmpfs and ramfs.
+const MEMORY_FILE_SYSTEMS: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+#[derive(Args, Debug)]
+pub(super) struct EngineArgs {
+    /// Print one JSON object and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// How long to measure, after 2 s of warm-up.
+    #[arg(long, default_value_t = 10, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// How many clients write at the same time.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    clients: u32,
+    /// How many writes each client has under way.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pipeline: u32,
+    /// The size of a value; its bytes are random.
+    #[arg(long, default_value = "16", value_name = "SIZE", value_parser = value_size)]
+    value_bytes: u64,
+    /// How many regions the keys are spread over.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(skep_engine::REGIONS_MAX)))]
+    regions: u32,
+    /// Where to put the data, in a fresh directory that is removed afterwards. Not in memory.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    data: PathBuf,
+}
+
+fn value_size(written: &str) -> Result<u64, String> {
+    let bytes = parse_size(written).map_err(|error| error.to_string())?;
+    let max = skep_engine::VALUE_BYTES_MAX as u64;
+    if bytes <= max { Ok(bytes) } else { Err(format!("a value has at most {max} bytes")) }
+}
+
+/// What was measured.
+#[derive(Serialize, Debug)]
+struct Report {
+    ops_per_second: f64,
+    p50_us: u64,
+    p99_us: u64,
+    p999_us: u64,
+    errors: u64,
+    cpu_us_per_op: f64,
+    syncs_per_second: f64,
+    /// Entries appended by syncs completed, both summed over the stores: each write is an entry on each store.
+    entries_per_sync: f64,
+}
+
+pub(super) fn run(args: &EngineArgs) -> Result<(), Failure> {
+    let directory = FreshDirectory::below(&args.data)?;
+    let mut config = LocalConfig::new(directory.0.clone());
+    config.regions = args.regions;
+    let cluster = LocalCluster::open(config).map_err(|error| Failure::not_begun(error.to_string()))?;
+    cluster.wait_ready(READY_MAX).map_err(|error| Failure::not_done(error.to_string()))?;
+    let report = measure(args, &cluster);
+    let closed = cluster.close().map_err(|error| Failure::not_done(format!("not closed cleanly: {error}")));
+    drop(cluster);
+    drop(directory);
+    let report = report?;
+    closed?;
+    say(&if args.json { to_json(&report)? } else { to_text(args, &report) });
+    Ok(())
+}
+
+fn measure(args: &EngineArgs, cluster: &LocalCluster) -> Result<Report, Failure> {
+    let shape = Shape { outstanding: args.clients * args.pipeline, value_bytes: args.value_bytes as usize };
+    let mut load = Load::start(cluster.engines(), shape);
+    load.run_for(WARM_UP);
+    load.forget();
+    let before = Costs::now(cluster);
+    load.run_for(Duration::from_secs(args.seconds));
+    let after = Costs::now(cluster);
+    let measured = load.finish(DRAIN_MAX).map_err(Failure::not_done)?;
+    let seconds = after.at.duration_since(before.at).as_secs_f64();
+    let operations = measured.latency_us.len();
+    let (entries, syncs) = (after.entries - before.entries, after.syncs - before.syncs);
+    Ok(Report {
+        ops_per_second: rounded(operations as f64 / seconds),
+        p50_us: measured.latency_us.value_at_quantile(0.5),
+        p99_us: measured.latency_us.value_at_quantile(0.99),
+        p999_us: measured.latency_us.value_at_quantile(0.999),
+        errors: measured.errors,
+        cpu_us_per_op: rounded((after.cpu - before.cpu).as_secs_f64() * 1e6 / operations.max(1) as f64),
+        syncs_per_second: rounded(syncs as f64 / seconds),
+        entries_per_sync: rounded(entries as f64 / syncs.max(1) as f64),
+    })
+}
+
+/// What had been spent at a moment.
+struct Costs {
+    at: Instant,
+    cpu: Duration,
+    entries: u64,
+    syncs: u64,
+}
+
+impl Costs {
+    fn now(cluster: &LocalCluster) -> Costs {
+        let stores = cluster.status().stores;
+        let cpu = clock_gettime(ClockId::ProcessCPUTime);
+        Costs {
+            at: Instant::now(),
+            cpu: Duration::new(cpu.tv_sec as u64, cpu.tv_nsec as u32),
+            entries: stores.iter().map(|store| store.entries_appended).sum(),
+            syncs: stores.iter().map(|store| store.syncs).sum(),
+        }
+    }
+}
+
+/// Two digits are more than a run can repeat.
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}
+
+fn to_json(report: &Report) -> Result<String, Failure> {
+    serde_json::to_string(report).map_err(|error| Failure::not_done(error.to_string()))
+}
+
+fn to_text(args: &EngineArgs, report: &Report) -> String {
+    let EngineArgs { clients, pipeline, value_bytes, regions, seconds, .. } = args;
+    let Report { ops_per_second, p50_us, p99_us, p999_us, errors, .. } = report;
+    let Report { cpu_us_per_op, syncs_per_second, entries_per_sync, .. } = report;
+    format!(
+        "{clients} clients x {pipeline} writes of {value_bytes} bytes, {regions} regions, 3 stores, {seconds} s\n\
+         writes per second  {ops_per_second:.0}\n\
+         latency            p50 {p50_us} us, p99 {p99_us} us, p99.9 {p999_us} us\n\
+         errors             {errors}\n\
+         CPU per write      {cpu_us_per_op:.1} us\n\
+         syncs per second   {syncs_per_second:.0}, all stores\n\
+         entries per sync   {entries_per_sync:.1}"
+    )
+}
+
+/// A directory of this run alone; removed when dropped.
+struct FreshDirectory(PathBuf);
+
+impl FreshDirectory {
+    fn below(parent: &Path) -> Result<FreshDirectory, Failure> {
+        let shown = parent.display();
+        let failed =
+            |error: &dyn std::fmt::Display| Failure::not_begun(format!("cannot use {shown}: {error}"));
+        let kind = rustix::fs::statfs(parent).map_err(|error| failed(&error))?.f_type;
+        #[allow(clippy::unnecessary_cast, reason = "the type of this field differs between platforms")]
+        if MEMORY_FILE_SYSTEMS.contains(&(kind as i64)) {
+            let why = "it is in memory (tmpfs), so nothing written there is durable and the result would mean nothing";
+            return Err(Failure::not_begun(format!(
+                "cannot measure in {shown}: {why}; choose another with --data"
+            )));
+        }
+        let path = parent.join(format!("skep-bench-{}", std::process::id()));
+        fs::create_dir(&path).map_err(|error| failed(&error))?;
+        Ok(FreshDirectory(path))
+    }
+}
+
+impl Drop for FreshDirectory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, directory = %self.0.display(), "not removed");
+        }
+    }
+}

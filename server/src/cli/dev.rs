@@ -1,0 +1,169 @@
+//! `skep dev`: three stores in this process, served to Redis clients.
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use skep_engine::{LocalCluster, LocalConfig, Opened};
+use tokio::runtime::Runtime;
+
+use super::signals::StopSignals;
+use super::{Failure, say};
+use crate::limits::RUNTIME_THREADS;
+use crate::units::parse_duration;
+use crate::{Server, ServerConfig, admin, listener};
+
+/// How many regions a new directory is cut into unless asked otherwise.
+const REGIONS: u32 = 16;
+
+/// How long the first elections may take before the user is told what is going on.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// How often stores are looked at, to tell when one has failed.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Args, Debug)]
+pub(super) struct DevArgs {
+    /// Where the data is. Made if it does not exist; each store has a directory of its own in it.
+    #[arg(long, default_value = "./skep-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Where Redis clients connect. Port 0: any free one.
+    #[arg(long, default_value = "127.0.0.1:6379", value_name = "HOST:PORT")]
+    listen: String,
+    /// Where probes and `skep status` connect, over HTTP. Port 0: any free one.
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "HOST:PORT")]
+    admin: String,
+    /// How many regions a new directory is cut into [default: 16]. An existing one keeps its regions.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(skep_engine::REGIONS_MAX)))]
+    regions: Option<u32>,
+    /// How long a command may wait for a leader before its client is told.
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
+    request_timeout: Duration,
+}
+
+pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
+    // Both addresses first: whoever cannot be reached should not have touched the data.
+    let listen = bind(&args.listen, "--listen")?;
+    let admin = bind(&args.admin, "--admin")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("skep-io")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::not_begun(format!("the runtime cannot be started: {error}")))?;
+    let cluster = open(&args)?;
+    say(&about_data(&args, cluster.opened()));
+    let result = serve(&runtime, Arc::clone(&cluster), &args, listen, admin);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let closed = cluster.close().map_err(|error| Failure::not_done(format!("not closed cleanly: {error}")));
+    result?;
+    closed?;
+    say("stopped; all data is on disk");
+    Ok(())
+}
+
+/// One of the two addresses.
+struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+fn bind(address: &str, flag: &str) -> Result<Bound, Failure> {
+    let bound = address.to_socket_addrs().and_then(|resolved| {
+        let listener = TcpListener::bind(&resolved.collect::<Vec<_>>()[..])?;
+        listener.set_nonblocking(true)?;
+        Ok(Bound { address: listener.local_addr()?, listener })
+    });
+    bound.map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::not_begun(format!("cannot listen on {address}: {why}; choose another address with {flag}"))
+    })
+}
+
+fn open(args: &DevArgs) -> Result<Arc<LocalCluster>, Failure> {
+    let mut config = LocalConfig::new(args.data.clone());
+    config.regions = args.regions.unwrap_or(REGIONS);
+    config.request_timeout = args.request_timeout;
+    let opened = LocalCluster::open(config);
+    opened.map(Arc::new).map_err(|error| Failure::not_begun(error.to_string()))
+}
+
+fn about_data(args: &DevArgs, opened: Opened) -> String {
+    let data = args.data.display();
+    match opened {
+        Opened::New { regions } => format!("new data directory {data}: 3 stores, {regions} regions"),
+        Opened::Existing { regions } => {
+            let asked = args.regions.is_some_and(|asked| asked != regions);
+            let note = if asked { "; --regions counts only in a new one" } else { "" };
+            format!("existing data directory {data}: 3 stores, keeps its {regions} regions{note}")
+        }
+    }
+}
+
+/// Serves until somebody asks to stop, or no store is left.
+fn serve(
+    runtime: &Runtime,
+    cluster: Arc<LocalCluster>,
+    args: &DevArgs,
+    listen: Bound,
+    admin: Bound,
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::not_done(format!("cannot serve: {error}"));
+    let config = ServerConfig {
+        listen: listen.address,
+        data: args.data.clone(),
+        request_timeout: args.request_timeout,
+    };
+    let server = Arc::new(Server::new(cluster, config));
+    runtime.block_on(async {
+        let mut signals = StopSignals::listen().map_err(failed)?;
+        let clients = tokio::net::TcpListener::from_std(listen.listener).map_err(failed)?;
+        let clients = tokio::spawn(listener::serve(Arc::clone(&server), clients));
+        let probes = tokio::net::TcpListener::from_std(admin.listener).map_err(failed)?;
+        tokio::spawn(admin::serve(Arc::clone(&server), probes));
+        tokio::spawn(announce(Arc::clone(&server), admin.address));
+        let result = tokio::select! {
+            () = signals.asked() => Ok(()),
+            why = all_failed(&server) => Err(Failure::all_failed(why)),
+        };
+        signals.exit_at_once_when_asked_again();
+        server.stop();
+        let _ = clients.await;
+        result
+    })
+}
+
+/// Tells the user what to do next, once every region has a leader.
+async fn announce(server: Arc<Server>, admin: SocketAddr) {
+    let asked = Arc::clone(&server);
+    let ready = tokio::task::spawn_blocking(move || asked.cluster().wait_ready(READY_MAX)).await;
+    if !matches!(ready, Ok(Ok(()))) {
+        tracing::warn!("some regions have no leader yet: see `skep status --admin {admin}`");
+    }
+    let listen = server.listen;
+    let (host, port) = (listen.ip(), listen.port());
+    say(&format!(
+        "redis   {listen}\nadmin   http://{admin}\ntry     redis-cli -h {host} -p {port} set hello world"
+    ));
+}
+
+/// Reports each store that fails; returns when none is left.
+async fn all_failed(server: &Server) -> String {
+    let mut reported = 0;
+    loop {
+        let failures: Vec<String> = server.stores().iter().filter_map(|store| store.failed()).collect();
+        for why in failures.iter().skip(reported) {
+            tracing::error!("a store has failed: {why}");
+        }
+        reported = failures.len();
+        if reported == server.stores().len() {
+            return format!("all stores have failed; the last one says: {}", failures.join("; "));
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}

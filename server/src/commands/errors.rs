@@ -1,0 +1,86 @@
+//! What clients are told when something is wrong, in Redis' words wherever Redis has any.
+
+use bytes::Bytes;
+use skep_engine::{Error, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+use super::table::CommandSpec;
+use crate::resp::Reply;
+
+/// How much of a name or an argument that a client sent is repeated to it, in bytes.
+const QUOTED_BYTES_MAX: usize = 128;
+
+pub(crate) const SYNTAX: &str = "ERR syntax error";
+pub(crate) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+
+/// No such command.
+pub(crate) fn unknown_command(arguments: &[Bytes]) -> Reply {
+    let name = quoted(&arguments[0]);
+    let mut listed = String::new();
+    for argument in &arguments[1..] {
+        if listed.len() >= QUOTED_BYTES_MAX {
+            break;
+        }
+        listed.push_str(&format!("'{}' ", quoted(argument)));
+    }
+    Reply::error(format!("ERR unknown command '{name}', with args beginning with: {listed}"))
+}
+
+/// No such subcommand.
+pub(crate) fn unknown_subcommand(name: &str, subcommand: &[u8]) -> Reply {
+    Reply::error(format!(
+        "ERR unknown subcommand '{}'. Try {} HELP.",
+        quoted(subcommand),
+        name.to_uppercase()
+    ))
+}
+
+/// Too few or too many arguments.
+pub(crate) fn wrong_arity(name: &str) -> Reply {
+    Reply::error(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+/// The same, for what is called with these arguments.
+pub(crate) fn check_arity(spec: &CommandSpec, count: usize) -> Option<Reply> {
+    let wanted = spec.arity.unsigned_abs() as usize;
+    let fits = if spec.arity < 0 { count >= wanted } else { count == wanted };
+    if fits { None } else { Some(wrong_arity(spec.name)) }
+}
+
+/// What was sent is larger than anything that could be stored.
+pub(crate) fn too_large() -> Reply {
+    Reply::error(format!("ERR string exceeds maximum allowed size ({VALUE_BYTES_MAX} bytes)"))
+}
+
+/// What an error of the key space is called here.
+pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
+    match error {
+        Error::ValueTooLarge { .. } => too_large(),
+        Error::KeyTooLarge { .. } => {
+            Reply::error(format!("ERR key exceeds maximum allowed size ({KEY_BYTES_MAX} bytes)"))
+        }
+        Error::NotAnInteger => Reply::error(NOT_AN_INTEGER),
+        Error::Overflow => Reply::error("ERR increment or decrement would overflow"),
+        Error::CrossRegion => Reply::error("CROSSSLOT Keys in request don't hash to the same slot"),
+        Error::Busy | Error::NoRegion => Reply::error(format!("TRYAGAIN {error}")),
+        Error::TimedOut | Error::OutcomeUnknown if is_write => Reply::error(
+            "TIMEOUT no answer in time; outcome unknown: the write may have taken effect, or may yet",
+        ),
+        Error::TimedOut | Error::OutcomeUnknown => {
+            Reply::error("TIMEOUT no answer in time; nothing was changed")
+        }
+        Error::DiskFull => Reply::error(format!("MISCONF {error}")),
+        Error::RegionStopped(_) | Error::StoreStopped(_) => Reply::error(format!("CLUSTERDOWN {error}")),
+        Error::BatchTooLarge { .. }
+        | Error::EmptyBatch
+        | Error::Impossible { .. }
+        | Error::Directory(_)
+        | Error::Open(_)
+        | Error::Internal(_) => Reply::error(format!("ERR {error}")),
+    }
+}
+
+/// Printable, and not too long.
+fn quoted(text: &[u8]) -> String {
+    let text = &text[..text.len().min(QUOTED_BYTES_MAX)];
+    String::from_utf8_lossy(text).into_owned()
+}

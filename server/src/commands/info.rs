@@ -1,0 +1,146 @@
+//! INFO, DBSIZE and TIME: the server about itself.
+
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use skep_engine::{Answer, Command};
+
+use super::{Context, Outcome, Work, strings};
+use crate::resp::{Reply, parse_integer};
+use crate::server::{REDIS_VERSION, Server};
+
+const SECTIONS: [&str; 8] =
+    ["server", "clients", "memory", "persistence", "stats", "replication", "cluster", "keyspace"];
+
+/// What stands for all sections.
+const ALL_SECTIONS: [&str; 3] = ["all", "default", "everything"];
+
+pub(super) fn time(_: &mut Context<'_>, _: &[Bytes]) -> Outcome {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Reply::Array(vec![Reply::text(now.as_secs().to_string()), Reply::text(now.subsec_micros().to_string())])
+        .into()
+}
+
+pub(super) fn dbsize(context: &mut Context<'_>, _: &[Bytes]) -> Outcome {
+    let finish = |answers: Result<Vec<Answer>, Reply>| answers.map_or_else(|error| error, strings::sum);
+    Outcome::Work(Work::Several(counts(context), Box::new(finish)))
+}
+
+/// One question for each region: how many keys it has.
+fn counts(context: &Context<'_>) -> Vec<Command> {
+    context.engine.regions().into_iter().map(|region| Command::CountKeys { key: region.start }).collect()
+}
+
+pub(super) fn info(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
+    let words: Vec<String> =
+        arguments[1..].iter().map(|word| String::from_utf8_lossy(word).to_lowercase()).collect();
+    let is_all = words.is_empty() || words.iter().any(|word| ALL_SECTIONS.contains(&word.as_str()));
+    let is_wanted = |section: &str| is_all || words.iter().any(|word| word == section);
+    let wanted = SECTIONS.into_iter().filter(|section| is_wanted(section));
+    let text: Vec<String> = wanted.map(|section| write_section(context.server, section)).collect();
+    let text = text.join("\r\n");
+    if !is_wanted("keyspace") {
+        return Reply::Verbatim(text).into();
+    }
+    Outcome::Work(Work::Several(
+        counts(context),
+        Box::new(move |answers| Reply::Verbatim(text + &keyspace(answers))),
+    ))
+}
+
+/// The last section. Whoever asks for INFO is told the rest even if the keys cannot be counted now.
+fn keyspace(answers: Result<Vec<Answer>, Reply>) -> String {
+    match answers.map(strings::sum) {
+        Ok(Reply::Integer(keys)) if keys > 0 => format!("db0:keys={keys},expires=0,avg_ttl=0\r\n"),
+        _ => String::new(),
+    }
+}
+
+fn write_section(server: &Server, section: &str) -> String {
+    let mut title = section.to_owned();
+    title[..1].make_ascii_uppercase();
+    let fields = match section {
+        "server" => about_server(server),
+        "clients" => about_clients(server),
+        "memory" => about_memory(),
+        "persistence" => about_persistence(),
+        "stats" => about_stats(server),
+        "replication" => vec![("role", "master".into()), ("connected_slaves", "0".into())],
+        "cluster" => vec![("cluster_enabled", "0".into())],
+        _ => Vec::new(),
+    };
+    let mut text = format!("# {title}\r\n");
+    for (name, value) in fields {
+        let _ = write!(text, "{name}:{value}\r\n");
+    }
+    text
+}
+
+type Fields = Vec<(&'static str, String)>;
+
+fn about_server(server: &Server) -> Fields {
+    let uptime = server.started.elapsed().as_secs();
+    vec![
+        ("redis_version", REDIS_VERSION.into()),
+        ("redis_mode", "standalone".into()),
+        ("skep_version", env!("CARGO_PKG_VERSION").into()),
+        ("os", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+        ("arch_bits", usize::BITS.to_string()),
+        ("process_id", std::process::id().to_string()),
+        ("tcp_port", server.listen.port().to_string()),
+        ("uptime_in_seconds", uptime.to_string()),
+        ("uptime_in_days", (uptime / 86_400).to_string()),
+        ("stores", server.stores().len().to_string()),
+        (
+            "stores_failed",
+            server.stores().iter().filter(|store| store.failed().is_some()).count().to_string(),
+        ),
+    ]
+}
+
+fn about_clients(server: &Server) -> Fields {
+    vec![
+        ("connected_clients", server.clients.count().to_string()),
+        ("maxclients", crate::limits::CONNECTIONS_MAX.to_string()),
+        ("blocked_clients", "0".into()),
+    ]
+}
+
+fn about_memory() -> Fields {
+    let bytes = resident_bytes().unwrap_or(0);
+    vec![
+        ("used_memory", bytes.to_string()),
+        ("used_memory_rss", bytes.to_string()),
+        ("used_memory_human", format!("{:.2}M", bytes as f64 / f64::from(1 << 20))),
+        ("maxmemory", "0".into()),
+        ("maxmemory_policy", "noeviction".into()),
+    ]
+}
+
+/// What the process holds in memory. `None` where the system does not say.
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    parse_integer(line.trim().trim_end_matches("kB").trim().as_bytes()).map(|kib| kib << 10)
+}
+
+fn about_persistence() -> Fields {
+    vec![
+        ("loading", "0".into()),
+        ("rdb_bgsave_in_progress", "0".into()),
+        ("aof_enabled", "1".into()),
+        ("aof_rewrite_in_progress", "0".into()),
+    ]
+}
+
+fn about_stats(server: &Server) -> Fields {
+    let totals = server.totals();
+    vec![
+        ("total_connections_received", server.clients.total().to_string()),
+        ("total_commands_processed", totals.commands.to_string()),
+        ("total_net_input_bytes", totals.input_bytes.to_string()),
+        ("total_net_output_bytes", totals.output_bytes.to_string()),
+        ("rejected_connections", totals.rejected.to_string()),
+    ]
+}

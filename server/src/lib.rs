@@ -1,0 +1,20 @@
+//! The server of Skep: RESP for Redis clients, HTTP for probes and state, and the command line.
+//!
+//! ```text
+//! bytes -> resp::Parser -> commands (table) -> connection (order, limits) -> skep_engine -> replies -> bytes
+//! ```
+
+pub mod admin;
+pub mod cli;
+pub mod limits;
+pub mod listener;
+pub mod resp;
+pub mod status;
+pub mod units;
+
+mod clients;
+mod commands;
+mod connection;
+mod server;
+
+pub use server::{Server, ServerConfig};

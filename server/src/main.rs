@@ -1,0 +1,7 @@
+//! The `skep` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    skep_server::cli::run()
+}

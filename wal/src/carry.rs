@@ -1,0 +1,176 @@
+//! Carrying forward: what idle streams still need is written again at the head, so that old segments come free.
+//!
+//! What is carried is looked up again under the append lock and written only if it still stands where it stood: a
+//! carried record can neither overwrite something newer nor bring back something forgotten, and it never truncates.
+
+use bytes::Bytes;
+
+use crate::StreamId;
+use crate::batch::Batch;
+use crate::error::{Damage, DamagedPart, WalError};
+use crate::index::Index;
+use crate::log::Wal;
+use crate::read;
+use crate::stream::{Run, Stream};
+use crate::{Lsn, StateName};
+
+/// How many streams are looked at under one hold of the lock.
+const STRETCH_STREAMS: usize = 1024;
+
+/// How many segments one call may free at most.
+const SEGMENTS_MAX: u64 = 8;
+
+/// One thing that keeps an old segment.
+enum Pin {
+    HardState,
+    /// A named state, and how long it was.
+    State(u8, u64),
+    Base,
+    Run(Run, Vec<Bytes>),
+}
+
+impl Wal {
+    /// Carries forward what pins the oldest segments, if the log is longer than it should be; says how many things.
+    pub(crate) fn carry_forward(&self) -> Result<usize, WalError> {
+        let Some(through) = self.segments_to_free() else { return Ok(0) };
+        let mut pins = Vec::new();
+        let mut from = 0;
+        loop {
+            let mut catalog = self.catalog.write();
+            let stretch = catalog.index.stretch(from, STRETCH_STREAMS);
+            if stretch.is_empty() {
+                break;
+            }
+            from += stretch.len();
+            for stream in stretch.iter_mut().filter(|stream| stream.damaged.is_none()) {
+                collect(stream, through, self.config.carry_entry_bytes_max, &mut pins);
+            }
+        }
+        self.load_runs(&mut pins);
+        self.write_pins(&pins)
+    }
+
+    /// The newest segment that should come free: `None` when the log is short enough.
+    fn segments_to_free(&self) -> Option<u32> {
+        let active = self.head.lock().active.number;
+        let catalog = self.catalog.read();
+        let live = &catalog.index.live;
+        let allowed = live.bytes() * 2 + self.config.slack_segments as u64 * self.config.segment_bytes;
+        let excess = (live.len() as u64 * self.config.segment_bytes).checked_sub(allowed)?;
+        let count = (excess / self.config.segment_bytes).clamp(1, SEGMENTS_MAX) as usize;
+        live.iter().take(count).map(|segment| segment.number).filter(|number| *number < active).last()
+    }
+
+    /// Reads the entries to be carried. A stream whose entries cannot be read is marked and left where it is.
+    fn load_runs(&self, pins: &mut Vec<(StreamId, Pin)>) {
+        pins.retain_mut(|(stream, pin)| {
+            let Pin::Run(run, payloads) = pin else { return true };
+            let Some(part) = read::read_run(&self.catalog.read(), *stream, run) else { return false };
+            match part.payloads(*stream) {
+                Ok(read) => {
+                    *payloads = read;
+                    true
+                }
+                Err(_) => {
+                    self.mark_damaged(*stream, run);
+                    false
+                }
+            }
+        });
+    }
+
+    fn mark_damaged(&self, stream: StreamId, run: &Run) {
+        let mut catalog = self.catalog.write();
+        let at = catalog.table.get(run.segment).map_or(Lsn(0), |row| Lsn(row.segment.start));
+        if let Some((stream, live)) = catalog.index.get_mut(stream) {
+            let damage = Damage { at, segment: u64::from(run.segment), what: DamagedPart::Entries };
+            stream.set_damaged(&damage, live);
+        }
+    }
+
+    fn write_pins(&self, pins: &[(StreamId, Pin)]) -> Result<usize, WalError> {
+        let frame_bytes = self.config.carry_frame_bytes.min(self.config.frame_bytes_max());
+        let mut carried = 0;
+        let mut left = pins;
+        let mut batch = Batch::new();
+        while !left.is_empty() {
+            let mut head = self.head.lock();
+            batch.clear();
+            let mut taken = 0;
+            for (stream, pin) in left {
+                if !batch.is_empty() && batch.bytes() + pin.bytes_max() > frame_bytes {
+                    break;
+                }
+                compose(&self.catalog.read().index, *stream, pin, &mut batch);
+                taken += 1;
+            }
+            if !batch.is_empty() {
+                carried += batch.heads.len();
+                self.append_frame(&mut head, &batch)?;
+            }
+            left = &left[taken..];
+        }
+        Ok(carried)
+    }
+}
+
+impl Pin {
+    fn bytes_max(&self) -> u64 {
+        let head = crate::format::frame_bytes(1, 0);
+        match self {
+            Pin::HardState => head + crate::config::HARD_STATE_BYTES_MAX as u64,
+            Pin::State(_, bytes) => head + bytes,
+            Pin::Base => head,
+            Pin::Run(run, _) => head + u64::from(run.bytes),
+        }
+    }
+}
+
+/// Notes what keeps segments through `through` because of this stream.
+fn collect(stream: &mut Stream, through: u32, entry_bytes_max: u64, pins: &mut Vec<(StreamId, Pin)>) {
+    let id = stream.id;
+    if stream.base_segment != 0 && stream.base_segment <= through {
+        pins.push((id, Pin::Base));
+    }
+    if stream.hard_state.as_ref().is_some_and(|held| held.segment <= through) {
+        pins.push((id, Pin::HardState));
+    }
+    for (name, held) in &stream.states {
+        if held.segment <= through {
+            pins.push((id, Pin::State(*name, held.bytes.len() as u64)));
+        }
+    }
+    let pinned = !stream.runs.is_empty()
+        && stream.runs_oldest <= through
+        && stream.oldest_run().is_some_and(|oldest| oldest <= through);
+    if pinned {
+        let old = stream.runs.iter().filter(|run| run.segment <= through);
+        if old.clone().map(|run| u64::from(run.bytes)).sum::<u64>() <= entry_bytes_max {
+            pins.extend(old.map(|run| (id, Pin::Run(*run, Vec::new()))));
+        }
+    }
+}
+
+/// Adds to the batch what still stands as it stood when it was collected; states are taken as they are now.
+fn compose(index: &Index, id: StreamId, pin: &Pin, batch: &mut Batch) {
+    let Some(stream) = index.get(id) else { return };
+    match pin {
+        Pin::Base if stream.base_segment != 0 => batch.compact(id, stream.base.0, stream.base.1),
+        Pin::Base => {}
+        Pin::HardState => {
+            if let Some(held) = &stream.hard_state {
+                batch.hard_state(id, &held.bytes);
+            }
+        }
+        Pin::State(name, _) => {
+            if let Some((_, held)) = stream.states.iter().find(|(other, _)| other == name) {
+                batch.state(id, StateName(*name), &held.bytes);
+            }
+        }
+        Pin::Run(run, payloads) => {
+            if stream.runs.contains(run) {
+                batch.carried(id, run.first, run.term, payloads.iter().map(|payload| &payload[..]));
+            }
+        }
+    }
+}

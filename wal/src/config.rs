@@ -1,0 +1,96 @@
+//! Every limit of the log, with its unit and its reason.
+
+use crate::error::WalError;
+
+/// Longest hard state, in bytes: it is rewritten with every vote, so it stays small.
+pub const HARD_STATE_BYTES_MAX: usize = 64;
+
+/// Longest named state, in bytes.
+pub const STATE_BYTES_MAX: usize = 64 * 1024;
+
+/// The page that a segment's header has to itself, and the unit frames are aligned to after a sync.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// Segments are at least this long: smaller ones hold no frame worth its header page.
+pub const SEGMENT_BYTES_MIN: u64 = 16 * 1024;
+
+/// Segments are at most this long: a place inside one is 32 bits in the index.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// How a log is shaped. Every field has a default that suits a server.
+#[derive(Clone, Debug)]
+pub struct WalConfig {
+    /// Length of a segment file, and so (less its header page) of the largest batch. Large segments make rolling
+    /// over rare; small ones make space come back sooner.
+    pub segment_bytes: u64,
+    /// How many prepared files `maintain` keeps ahead of the one being written. With none left, `append` prepares
+    /// one itself, which is slow.
+    pub prepared_segments: usize,
+    /// How many recycled files are kept for reuse beyond those; more are deleted.
+    pub spare_segments_max: usize,
+    /// How many of the newest segments are read through a mapping. Older ones are read with checked reads.
+    pub hot_segments: usize,
+    /// The log may take twice what is live and this many segments more before idle streams are carried forward.
+    pub slack_segments: usize,
+    /// A stream whose entries in old segments are at most this many bytes is carried forward; a larger one is
+    /// reported by `oldest` for its owner to compact.
+    pub carry_entry_bytes_max: u64,
+    /// How much one carrying frame holds: it bounds how long `append` may wait for `maintain`.
+    pub carry_frame_bytes: u64,
+    /// Whether the first frame after a sync starts on a page of its own, so that a page under write-back is not
+    /// dirtied again.
+    pub align_after_sync: bool,
+    /// A wrong build of the log, for tests that must notice it.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<Mutant>,
+}
+
+/// Ways in which the log can be built wrong, to prove that tests notice.
+#[cfg(feature = "mutants")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// A sync does nothing and reports success.
+    SkipSync,
+}
+
+impl Default for WalConfig {
+    fn default() -> WalConfig {
+        WalConfig {
+            segment_bytes: 64 << 20,
+            prepared_segments: 1,
+            spare_segments_max: 2,
+            hot_segments: 4,
+            slack_segments: 4,
+            carry_entry_bytes_max: 64 << 10,
+            carry_frame_bytes: 256 << 10,
+            align_after_sync: true,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
+    }
+}
+
+impl WalConfig {
+    /// Small segments, for tests and simulations.
+    pub fn small() -> WalConfig {
+        WalConfig { segment_bytes: 128 << 10, carry_frame_bytes: 8 << 10, ..WalConfig::default() }
+    }
+
+    /// The largest frame: all of a segment but its header page.
+    pub fn frame_bytes_max(&self) -> u64 {
+        self.segment_bytes - PAGE_BYTES
+    }
+
+    pub(crate) fn check(&self) -> Result<(), WalError> {
+        let fits = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes);
+        if fits && self.segment_bytes.is_multiple_of(PAGE_BYTES) {
+            return Ok(());
+        }
+        let reason = format!(
+            "segment_bytes is {}; it must be a multiple of {PAGE_BYTES} from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}",
+            self.segment_bytes
+        );
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, reason);
+        Err(WalError::io("checking", "the configuration", source))
+    }
+}

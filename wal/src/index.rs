@@ -1,0 +1,223 @@
+//! Where everything is: the streams by number, and the one place that turns a record into a change of a stream.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use bytes::Bytes;
+
+use crate::StreamId;
+use crate::error::{Damage, DamagedPart, Misuse, WalError};
+use crate::format::{Kind, RecordHead};
+use crate::live::Live;
+use crate::stream::{Held, Pending, Run, Stream};
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) segment: u32,
+    /// Where its body begins in the segment file.
+    pub(crate) offset: u32,
+}
+
+/// All streams of a log.
+#[derive(Default)]
+pub(crate) struct Index {
+    by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
+    slots: Vec<Stream>,
+    free: Vec<u32>,
+    pub(crate) live: Live,
+    batches: u64,
+    /// During recovery: a hole that could not say whom it hit. Every stream may have lost something in it.
+    doubt: Option<Damage>,
+}
+
+impl Index {
+    /// The stream of this number, unless nothing is known about it.
+    pub(crate) fn get(&self, id: StreamId) -> Option<&Stream> {
+        let slot = *self.by_id.get(&id.0)?;
+        Some(&self.slots[slot as usize]).filter(|stream| !stream.is_blank())
+    }
+
+    /// The stream of this number, to be changed.
+    pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<(&mut Stream, &mut Live)> {
+        let slot = *self.by_id.get(&id.0)?;
+        Some((&mut self.slots[slot as usize], &mut self.live))
+    }
+
+    /// The numbers of all streams, sorted.
+    pub(crate) fn ids(&self) -> Vec<StreamId> {
+        let mut ids: Vec<_> =
+            self.slots.iter().filter(|stream| !stream.is_blank()).map(|stream| stream.id).collect();
+        ids.sort();
+        ids
+    }
+
+    /// A stretch of the streams in the order of their slots, for passes that must not hold the lock for long.
+    pub(crate) fn stretch(&mut self, from: usize, count: usize) -> &mut [Stream] {
+        let end = (from + count).min(self.slots.len());
+        &mut self.slots[from.min(end)..end]
+    }
+
+    /// Checks a batch against what stands, and finds the slot of each of its records. Changes nothing that counts.
+    pub(crate) fn check(&mut self, heads: &[RecordHead], slots: &mut Vec<u32>) -> Result<(), WalError> {
+        slots.clear();
+        self.batches += 1;
+        for head in heads {
+            let slot = self.slot(head.stream);
+            slots.push(slot);
+            let stream = &mut self.slots[slot as usize];
+            if stream.pending.batch != self.batches {
+                stream.pending = Pending { batch: self.batches, base: stream.base.0, last: stream.last().0 };
+            }
+            foresee(head, &mut stream.pending)
+                .map_err(|what| WalError::Misuse { stream: StreamId(head.stream), what })?;
+        }
+        Ok(())
+    }
+
+    /// The slot of a stream; a new one if it has none.
+    pub(crate) fn slot(&mut self, id: u64) -> u32 {
+        if let Some(slot) = self.by_id.get(&id) {
+            return *slot;
+        }
+        let mut stream = Stream::new(StreamId(id));
+        if let Some(damage) = &self.doubt {
+            stream.set_damaged(damage, &mut self.live);
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = stream;
+                slot
+            }
+            None => {
+                self.slots.push(stream);
+                self.slots.len() as u32 - 1
+            }
+        };
+        self.by_id.insert(id, slot);
+        slot
+    }
+
+    /// A record takes effect.
+    pub(crate) fn apply(&mut self, slot: u32, head: &RecordHead, place: Place, body: &[u8]) {
+        let (stream, live) = (&mut self.slots[slot as usize], &mut self.live);
+        match head.kind {
+            Kind::Entries => stream.put_run(run_of(head, place), live),
+            Kind::Carried => stream.put_carried(run_of(head, place), live),
+            Kind::HardState => stream.set_hard_state(held(place, body), live),
+            Kind::State => stream.set_state(head.name, held(place, body), live),
+            Kind::Truncate => stream.truncate(head.index, live),
+            Kind::Compact => stream.compact((head.index, head.term), place.segment, live),
+            Kind::Restart => stream.restart((head.index, head.term), place.segment, live),
+            Kind::Remove => stream.clear(live),
+        }
+    }
+
+    /// Gives back the slot of a stream about which nothing is known any more.
+    pub(crate) fn forget_if_blank(&mut self, slot: u32) {
+        let stream = &self.slots[slot as usize];
+        if stream.is_blank() && self.by_id.get(&stream.id.0) == Some(&slot) {
+            self.by_id.remove(&stream.id.0);
+            self.free.push(slot);
+        }
+    }
+
+    /// Recovery: these streams, or all of them, were hit.
+    pub(crate) fn damage(&mut self, streams: Option<&[u64]>, damage: &Damage) {
+        match streams {
+            Some(streams) => {
+                for id in streams {
+                    let slot = self.slot(*id);
+                    self.slots[slot as usize].set_damaged(damage, &mut self.live);
+                }
+            }
+            None => {
+                self.slots.iter_mut().for_each(|stream| stream.set_damaged(damage, &mut self.live));
+                self.doubt = Some(damage.clone());
+            }
+        }
+    }
+
+    /// Recovery is through: every stream is made whole or marked.
+    pub(crate) fn settle(&mut self, damage: &Damage) {
+        for stream in &mut self.slots {
+            if stream.cut_at_hole(&mut self.live).is_some() {
+                let lost = Damage { what: DamagedPart::Entries, ..damage.clone() };
+                stream.set_damaged(&lost, &mut self.live);
+            }
+        }
+        self.doubt = None;
+        for slot in 0..self.slots.len() as u32 {
+            self.forget_if_blank(slot);
+        }
+    }
+}
+
+/// Whether a record makes sense, and where the stream will stand after it.
+fn foresee(head: &RecordHead, at: &mut Pending) -> Result<(), Misuse> {
+    match head.kind {
+        Kind::Entries => {
+            if head.index > at.last + 1 {
+                return Err(Misuse::Gap { last: at.last, first: head.index });
+            }
+            above_base(head.index, at.base)?;
+            at.last = head.index + u64::from(head.count) - 1;
+        }
+        Kind::Truncate => {
+            above_base(head.index, at.base)?;
+            at.last = at.last.min(head.index - 1);
+        }
+        Kind::Compact => {
+            if head.index > at.last {
+                return Err(Misuse::BeyondEnd { last: at.last, index: head.index });
+            }
+            at.base = at.base.max(head.index);
+        }
+        Kind::Restart => (at.base, at.last) = (head.index, head.index),
+        Kind::Remove => (at.base, at.last) = (0, 0),
+        Kind::Carried | Kind::HardState | Kind::State => {}
+    }
+    Ok(())
+}
+
+fn above_base(index: u64, base: u64) -> Result<(), Misuse> {
+    if index <= base { Err(Misuse::BelowBase { base, index }) } else { Ok(()) }
+}
+
+fn run_of(head: &RecordHead, place: Place) -> Run {
+    Run {
+        first: head.index,
+        term: head.term,
+        segment: place.segment,
+        offset: place.offset,
+        bytes: head.body_bytes,
+        count: head.count,
+        skip: 0,
+    }
+}
+
+fn held(place: Place, body: &[u8]) -> Held {
+    Held { segment: place.segment, bytes: Bytes::copy_from_slice(body) }
+}
+
+/// Stream numbers are the owner's and not an attacker's: one multiplication spreads them well enough, and the order
+/// of the map is the same in every run.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        let mixed = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,279 @@
+//! From files to a log: which segments belong to it, what they hold, where it ends, and what was hit.
+//!
+//! The steps have the numbers they have in `docs/WAL_FORMAT.md`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::batch::Batch;
+use crate::config::{PAGE_BYTES, WalConfig};
+use crate::disk::{Disk, Reached};
+use crate::error::{Damage, DamagedPart, WalError};
+use crate::find::{self, Files, Found};
+use crate::format::{Fault, Kind};
+use crate::index::Place;
+use crate::log::{Catalog, Wal};
+use crate::rewrite;
+use crate::scan::{FoundFrame, SegmentBytes};
+use crate::segments::{Segment, Spares};
+use crate::{Lsn, StreamId};
+
+/// What opening the log found.
+#[derive(Clone, Debug)]
+pub struct OpenReport {
+    /// Where the log was cut, if a frame was torn there. Nothing behind it was ever reported durable.
+    pub torn_tail: Option<Lsn>,
+    /// Streams that were hit by damage to durable bytes; `Wal::stream` says more about each.
+    pub damaged: Vec<StreamId>,
+    /// Files whose header page cannot be read. They are left alone, and every stream is in doubt while they are there.
+    pub unreadable: Vec<String>,
+    /// Segments that were read.
+    pub segments: usize,
+    /// Bytes of the log that were read and checked.
+    pub bytes: u64,
+    /// Bytes at the end that were not proven to be durable, and were made so.
+    pub rewritten_bytes: u64,
+    /// Whether these were read from the medium itself. `Cache` means that the file system has no direct reads: after
+    /// a failed sync, reboot before opening such a log.
+    pub reached: Reached,
+}
+
+/// A log being recovered.
+pub(crate) struct Recovery {
+    pub(crate) catalog: Catalog,
+    pub(crate) report: OpenReport,
+    /// What is proven to be durable.
+    pub(crate) proven: u64,
+    /// What lies above that, frame by frame.
+    pub(crate) tail: Vec<Batch>,
+    /// The position after the last frame that counts.
+    at: u64,
+}
+
+/// Opens or begins the log in a directory.
+pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenReport), WalError> {
+    let mut files = find::files(&*disk, &config)?;
+    let mut recovery = Recovery::new(&files);
+    recovery.prove(&files)?;
+    recovery.replay(&files)?;
+    recovery.settle(&files);
+    let kept = files.chain.partition_point(|found| found.header.start < recovery.proven);
+    let cut_off = files.chain.split_off(kept);
+    let mut spares = Spares::new(std::mem::take(&mut files.free), &files.names);
+    let log_start = recovery.log_start(&files);
+    let fresh = rewrite::tail(&*disk, &config, &mut recovery, &mut spares, &files, log_start)?;
+    // Only now, with the fresh segment durable, does nobody need what it was written from.
+    let whole = |found: &Found| found.bytes == config.segment_bytes;
+    spares.ready.extend(cut_off.into_iter().filter(whole).map(|found| found.file));
+    let report = recovery.report.clone();
+    let wal = Wal {
+        disk,
+        log: fresh.log,
+        maintaining: Default::default(),
+        syncing: Default::default(),
+        appended: AtomicU64::new(fresh.head.end),
+        durable: AtomicU64::new(fresh.head.end),
+        head: parking_lot::Mutex::new(fresh.head),
+        catalog: parking_lot::RwLock::new(recovery.catalog),
+        spares: parking_lot::Mutex::new(spares),
+        syncs: AtomicU64::new(0),
+        poison: Default::default(),
+        config,
+    };
+    Ok((wal, report))
+}
+
+impl Recovery {
+    fn new(files: &Files) -> Recovery {
+        let report = OpenReport {
+            torn_tail: None,
+            damaged: Vec::new(),
+            unreadable: files.unreadable.clone(),
+            segments: files.chain.len(),
+            bytes: 0,
+            rewritten_bytes: 0,
+            reached: files.reached,
+        };
+        let at = files.chain.first().map_or(0, |found| found.header.start);
+        Recovery { catalog: Catalog::default(), report, proven: 0, tail: Vec::new(), at }
+    }
+
+    /// Step 3: the highest position that any whole frame or header calls durable. No segment says more than the
+    /// newest: its header alone says all that older ones can.
+    fn prove(&mut self, files: &Files) -> Result<(), WalError> {
+        let Some(newest) = files.chain.last() else { return Ok(()) };
+        self.proven = newest.header.durable;
+        let bytes = find::load(newest, newest.bytes, None)?.0;
+        for head in view(newest, &bytes).heads() {
+            self.proven = self.proven.max(head.place.durable);
+        }
+        Ok(())
+    }
+
+    /// Step 4: every segment from the oldest on, until the log ends.
+    fn replay(&mut self, files: &Files) -> Result<(), WalError> {
+        if let Some(missing) = files.missing_start {
+            self.catalog.index.live.push(missing);
+            self.lose(None, missing);
+        }
+        for (n, found) in files.chain.iter().enumerate() {
+            if found.header.start > self.at {
+                if self.at >= self.proven {
+                    break;
+                }
+                // A segment between is gone, and nobody knows what it held.
+                self.catalog.index.live.push(found.header.number - 1);
+                self.lose(None, found.header.number - 1);
+                self.at = found.header.start;
+            }
+            let next = files.chain.get(n + 1);
+            let length = next.map_or(found.bytes, |next| {
+                (PAGE_BYTES + next.header.start.saturating_sub(found.header.start)).min(found.bytes)
+            });
+            if !self.replay_segment(found, length, next.is_none())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one segment; says whether the log goes on in the next.
+    fn replay_segment(&mut self, found: &Found, length: u64, newest: bool) -> Result<bool, WalError> {
+        if found.header.start < self.proven {
+            let segment = Segment {
+                number: found.header.number,
+                start: found.header.start,
+                salt: found.header.salt,
+                file: found.file.clone(),
+            };
+            self.catalog.index.live.push(segment.number);
+            self.catalog.table.push(Arc::new(segment), None, 0);
+        }
+        let end = found.header.start + length - PAGE_BYTES;
+        let direct = (end > self.proven)
+            .then(|| PAGE_BYTES + self.proven.saturating_sub(found.header.start).min(length - PAGE_BYTES));
+        let (bytes, reached) = find::load(found, length, direct)?;
+        if reached == Reached::Cache {
+            self.report.reached = Reached::Cache;
+        }
+        let view = view(found, &bytes);
+        let began = self.at;
+        while self.at < view.end() {
+            match view.follow(self.at) {
+                Ok(head) => {
+                    let frame = view.open(&head);
+                    if !self.take(&frame, found) {
+                        self.report.torn_tail = Some(Lsn(self.at));
+                        return Ok(false);
+                    }
+                }
+                Err(Fault::Newer(version)) => return Err(find::newer(&found.file.name, version)),
+                Err(Fault::Invalid) if self.at < self.proven => self.skip_hole(&view, found),
+                Err(Fault::Invalid) => {
+                    let torn = !newest || view.has_remains(self.at);
+                    self.report.torn_tail = torn.then_some(Lsn(self.at));
+                    return Ok(false);
+                }
+            }
+        }
+        self.report.bytes += self.at - began;
+        Ok(true)
+    }
+
+    /// A frame with a whole head. `false` when it is torn and the log ends before it.
+    fn take(&mut self, frame: &FoundFrame<'_>, found: &Found) -> bool {
+        let proven = frame.head.place.lsn < self.proven;
+        if !proven && !frame.whole {
+            return false;
+        }
+        if proven {
+            self.apply(frame, found)
+        } else {
+            self.keep_for_rewrite(frame)
+        }
+        let next = frame.head.place.lsn + u64::from(frame.head.length);
+        self.report.bytes += next - self.at;
+        self.at = next;
+        true
+    }
+
+    fn apply(&mut self, frame: &FoundFrame<'_>, found: &Found) {
+        for record in &frame.records {
+            if !record.whole {
+                let what =
+                    if record.head.kind.is_run() { DamagedPart::Entries } else { DamagedPart::Anything };
+                let segment = u64::from(found.header.number);
+                let damage = Damage { at: Lsn(frame.head.place.lsn), segment, what };
+                self.catalog.index.damage(Some(&[record.head.stream]), &damage);
+                // What these entries replaced is gone, whatever they were.
+                if record.head.kind == Kind::Entries {
+                    let slot = self.catalog.index.slot(record.head.stream);
+                    let truncate = crate::format::RecordHead { kind: Kind::Truncate, ..record.head };
+                    self.catalog.index.apply(
+                        slot,
+                        &truncate,
+                        Place { segment: found.header.number, offset: 0 },
+                        &[],
+                    );
+                }
+                continue;
+            }
+            let slot = self.catalog.index.slot(record.head.stream);
+            let place = Place { segment: found.header.number, offset: record.offset as u32 };
+            self.catalog.index.apply(slot, &record.head, place, record.body);
+        }
+    }
+
+    fn keep_for_rewrite(&mut self, frame: &FoundFrame<'_>) {
+        if frame.records.is_empty() {
+            return;
+        }
+        let mut batch = Batch::new();
+        for record in &frame.records {
+            batch.copy(frame.head.place.salt, &record.head, record.body);
+        }
+        self.tail.push(batch);
+    }
+
+    /// Bytes that were durable are no frame. What they were about is marked, and the log goes on behind them.
+    fn skip_hole(&mut self, view: &SegmentBytes<'_>, found: &Found) {
+        let known_end = view.end().min(self.proven);
+        let next = view.search(self.at).map(|head| head.place.lsn - u64::from(head.place.gap));
+        let end = next.filter(|next| (self.at + 1..=known_end).contains(next)).unwrap_or(known_end);
+        let streams = view.streams_of_hole(self.at..end);
+        self.lose(streams.as_deref(), found.header.number);
+        self.at = end;
+    }
+
+    fn lose(&mut self, streams: Option<&[u64]>, segment: u32) {
+        let damage = Damage { at: Lsn(self.at), segment: u64::from(segment), what: DamagedPart::Anything };
+        self.catalog.index.damage(streams, &damage);
+    }
+
+    /// Step 5: the end of the log is known; streams that are not whole are marked.
+    fn settle(&mut self, files: &Files) {
+        let newest = files.chain.last().map_or(0, |found| found.header.number);
+        if !files.unreadable.is_empty() || self.at < self.proven {
+            self.lose(None, newest);
+        }
+        self.at = self.proven;
+    }
+
+    fn log_start(&self, files: &Files) -> u32 {
+        let oldest = self.catalog.index.live.iter().next().map(|segment| segment.number);
+        oldest.unwrap_or(files.next_number)
+    }
+
+    /// After the tail was rewritten: whoever has a hole is marked, and the report is complete.
+    pub(crate) fn finish(&mut self, newest: u32) {
+        let damage = Damage { at: Lsn(self.proven), segment: u64::from(newest), what: DamagedPart::Entries };
+        self.catalog.index.settle(&damage);
+        let ids = self.catalog.index.ids();
+        let hit = |id: &StreamId| self.catalog.index.get(*id).is_some_and(|stream| stream.damaged.is_some());
+        self.report.damaged = ids.into_iter().filter(hit).collect();
+    }
+}
+
+fn view<'a>(found: &Found, bytes: &'a [u8]) -> SegmentBytes<'a> {
+    SegmentBytes { number: found.header.number, salt: found.header.salt, start: found.header.start, bytes }
+}

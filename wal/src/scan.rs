@@ -1,0 +1,143 @@
+//! Reading a segment's bytes from front to back when nothing about them is known yet. No file is touched here.
+
+use std::ops::Range;
+
+use crate::config::PAGE_BYTES;
+use crate::format::{self, FRAME_ALIGN, Fault, FrameHead, RecordHead};
+
+/// The bytes of a segment, header page included, as far as the segment reaches.
+pub(crate) struct SegmentBytes<'a> {
+    pub(crate) number: u32,
+    pub(crate) salt: u64,
+    /// The position of the byte behind the header page.
+    pub(crate) start: u64,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// A frame whose head is whole.
+pub(crate) struct FoundFrame<'a> {
+    pub(crate) head: FrameHead,
+    pub(crate) records: Vec<FoundRecord<'a>>,
+    /// Whether everything in it is whole.
+    pub(crate) whole: bool,
+}
+
+/// A record of a frame.
+pub(crate) struct FoundRecord<'a> {
+    pub(crate) head: RecordHead,
+    /// Where its body begins in the file.
+    pub(crate) offset: u64,
+    pub(crate) body: &'a [u8],
+    pub(crate) whole: bool,
+}
+
+impl<'a> SegmentBytes<'a> {
+    fn lsn(&self, offset: usize) -> u64 {
+        self.start + offset as u64 - PAGE_BYTES
+    }
+
+    fn offset(&self, lsn: u64) -> usize {
+        (PAGE_BYTES + (lsn - self.start)) as usize
+    }
+
+    /// The position after the last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.lsn(self.bytes.len())
+    }
+
+    /// The frame that follows on position `lsn`: right there, or on the next page if it says that it left a gap.
+    pub(crate) fn follow(&self, lsn: u64) -> Result<FrameHead, Fault> {
+        let offset = self.offset(lsn);
+        for at in [offset, offset.next_multiple_of(PAGE_BYTES as usize)] {
+            match self.head_at(at) {
+                Ok(head) if head.place.gap as usize == at - offset => return Ok(head),
+                Err(Fault::Newer(version)) => return Err(Fault::Newer(version)),
+                _ => {}
+            }
+        }
+        Err(Fault::Invalid)
+    }
+
+    /// Whether something that was meant as a frame of this segment begins at `lsn`, or anywhere behind it.
+    pub(crate) fn has_remains(&self, lsn: u64) -> bool {
+        let offset = self.offset(lsn);
+        let meant =
+            |at: usize| self.bytes.get(at..).is_some_and(|bytes| format::may_be_frame(bytes, self.salt));
+        meant(offset) || meant(offset.next_multiple_of(PAGE_BYTES as usize)) || self.search(lsn).is_some()
+    }
+
+    /// The first frame with a whole head at or behind `lsn`.
+    pub(crate) fn search(&self, lsn: u64) -> Option<FrameHead> {
+        let first = self.offset(lsn).next_multiple_of(FRAME_ALIGN);
+        (first..self.bytes.len()).step_by(FRAME_ALIGN).find_map(|at| self.head_at(at).ok())
+    }
+
+    /// All frames with whole heads, holes skipped.
+    pub(crate) fn heads(&self) -> Vec<FrameHead> {
+        let mut heads = Vec::new();
+        let mut lsn = self.start;
+        while let Some(head) = self.follow(lsn).ok().or_else(|| self.search(lsn)) {
+            lsn = head.place.lsn + u64::from(head.length);
+            heads.push(head);
+        }
+        heads
+    }
+
+    fn head_at(&self, offset: usize) -> Result<FrameHead, Fault> {
+        let bytes = self.bytes.get(offset..).unwrap_or_default();
+        format::decode_frame(bytes, self.number, self.salt, self.lsn(offset))
+    }
+
+    /// The records of a frame, each checked.
+    pub(crate) fn open(&self, head: &FrameHead) -> FoundFrame<'a> {
+        let offset = self.offset(head.place.lsn);
+        let frame = &self.bytes[offset..offset + head.length as usize];
+        let decoded = format::decode_records(head, frame);
+        let trailer = format::decode_trailer(frame, self.salt).is_some_and(|(lsn, _)| lsn == head.place.lsn);
+        let mut whole = decoded.is_some() && trailer;
+        let mut records = Vec::new();
+        for (record, at) in decoded.unwrap_or_default() {
+            let body = &frame[at..at + record.body_bytes as usize];
+            let found = FoundRecord {
+                head: record,
+                offset: (offset + at) as u64,
+                body,
+                whole: format::check_body(self.salt, &record, body),
+            };
+            whole &= found.whole;
+            records.push(found);
+        }
+        FoundFrame { head: *head, records, whole }
+    }
+
+    /// Whom the frames in a hole were about, by their trailers; `None` unless these account for the whole hole.
+    pub(crate) fn streams_of_hole(&self, hole: Range<u64>) -> Option<Vec<u64>> {
+        let mut streams = Vec::new();
+        let mut end = hole.end;
+        while end > hole.start {
+            let (frame, named) = self.trailer_before(end, hole.start)?;
+            streams.extend(named);
+            // The first frame of the hole may have left a gap behind the last whole one.
+            let first = self.lsn(self.offset(hole.start).next_multiple_of(PAGE_BYTES as usize));
+            end = if frame == first { hole.start } else { frame };
+        }
+        streams.sort_unstable();
+        streams.dedup();
+        Some(streams)
+    }
+
+    /// The last trailer that ends at `end`, or at most a page before it.
+    fn trailer_before(&self, end: u64, floor: u64) -> Option<(u64, Vec<u64>)> {
+        let lowest = floor.max(end.saturating_sub(PAGE_BYTES));
+        let from = self.offset(floor);
+        let mut at = end;
+        while at > lowest {
+            let found = format::decode_trailer(self.bytes.get(from..self.offset(at))?, self.salt);
+            if let Some((frame, streams)) = found.filter(|(frame, _)| (floor..at).contains(frame)) {
+                return Some((frame, streams));
+            }
+            at -= FRAME_ALIGN as u64;
+        }
+        None
+    }
+}

@@ -1,0 +1,191 @@
+//! Bits flip in bytes that were durable: it is noticed, only the streams that are hit are marked, and it is never
+//! taken for a torn tail.
+
+use std::sync::Arc;
+
+use skep_wal::{
+    Batch, DamagedPart, Disk, MemDisk, OpenReport, StateName, StreamId, Wal, WalConfig, WalError,
+};
+
+const FRAMES: u64 = 12;
+
+/// Twelve synced frames about two streams each: frame n about streams n and n + 100.
+fn written() -> MemDisk {
+    let disk = MemDisk::new(1);
+    let (wal, _) = Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap();
+    let mut batch = Batch::new();
+    for n in 1..=FRAMES {
+        for stream in [StreamId(n), StreamId(n + 100)] {
+            batch.entries(stream, 1, 5, [vec![n as u8; 700].as_slice(), b"second"]);
+            batch.hard_state(stream, b"voted");
+        }
+        wal.append(&mut batch).unwrap();
+        wal.sync().unwrap();
+    }
+    // At rest: the last records are proven, too.
+    wal.maintain().unwrap();
+    disk.restart();
+    disk
+}
+
+fn open(disk: &MemDisk) -> (Wal, OpenReport) {
+    disk.restart();
+    Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap()
+}
+
+/// The file whose header page is not blank, and its bytes.
+fn newest(disk: &MemDisk) -> (String, Vec<u8>) {
+    let mut best = (String::new(), Vec::new());
+    for name in disk.list().unwrap() {
+        let file = disk.open(&name).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(0, &mut bytes).unwrap();
+        if bytes[0] != 0 && (best.1.is_empty() || bytes[32] > best.1[32]) {
+            best = (name, bytes);
+        }
+    }
+    best
+}
+
+/// Where the frames begin: each was written after a sync, on a page of its own.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    (4096..bytes.len()).step_by(4096).filter(|at| bytes[*at] == 1).take(FRAMES as usize).collect()
+}
+
+/// Any bit of a frame that holds data flips: exactly the streams of this frame are marked, or none if only padding
+/// was hit; all others are whole, and nothing is cut.
+#[test]
+fn a_flip_marks_whom_it_hits() {
+    let clean = newest(&written());
+    let places = frames(&clean.1);
+    assert_eq!(places.len(), FRAMES as usize);
+    for (n, frame) in places.iter().enumerate() {
+        let length = u32::from_le_bytes(clean.1[frame + 8..frame + 12].try_into().unwrap()) as usize;
+        for offset in (0..length).step_by(29).chain(0..64) {
+            let disk = written();
+            assert!(disk.flip_bit(&clean.0, (frame + offset) as u64, (offset % 8) as u8));
+            let (wal, report) = open(&disk);
+            let hit = [StreamId(n as u64 + 1), StreamId(n as u64 + 101)];
+            assert!(report.damaged.iter().all(|id| hit.contains(id)), "{n} {offset}: {report:?}");
+            assert_eq!(report.torn_tail, None, "{n} {offset}");
+            let in_data = offset < length - 24 - 4 * 8 - 8;
+            assert!(!in_data || !report.damaged.is_empty(), "{n} {offset}: not noticed");
+            for id in wal.streams().into_iter().filter(|id| !hit.contains(id)) {
+                assert_eq!(wal.stream(id).unwrap().last_index, 2);
+            }
+        }
+    }
+}
+
+/// The mark stays over restarts, and keeps the evidence from being recycled, until the stream is removed.
+#[test]
+fn a_mark_stays_until_the_stream_is_removed() {
+    let disk = written();
+    let (name, bytes) = newest(&disk);
+    disk.flip_bit(&name, frames(&bytes)[3] as u64 + 400, 1);
+    for _ in 0..3 {
+        let (wal, report) = open(&disk);
+        assert_eq!(report.damaged.len(), 1);
+        wal.maintain().unwrap();
+    }
+    let (wal, report) = open(&disk);
+    let hit = report.damaged[0];
+    assert_eq!(wal.stream(hit).unwrap().damaged.unwrap().what, DamagedPart::Entries);
+    assert_eq!(&wal.stream(hit).unwrap().hard_state[..], b"voted");
+    let mut batch = Batch::new();
+    batch.remove(hit);
+    batch.state(hit, StateName(1), b"tombstone");
+    wal.append(&mut batch).unwrap();
+    wal.sync().unwrap();
+    drop(wal);
+    assert!(open(&disk).1.damaged.is_empty());
+}
+
+/// The head and the trailer of a frame are both gone: nobody knows whom it was about, so everyone is in doubt.
+#[test]
+fn a_hole_without_names_puts_all_in_doubt() {
+    let disk = written();
+    let (name, bytes) = newest(&disk);
+    let frame = frames(&bytes)[5];
+    let length = u32::from_le_bytes(bytes[frame + 8..frame + 12].try_into().unwrap()) as usize;
+    disk.flip_bit(&name, frame as u64 + 20, 0);
+    disk.flip_bit(&name, (frame + length - 3) as u64, 0);
+    let (wal, report) = open(&disk);
+    assert_eq!(report.damaged.len(), wal.streams().len());
+    assert_eq!(wal.streams().len(), 2 * FRAMES as usize - 2);
+}
+
+/// Without a later watermark the last frame is a torn tail: it is cut, and its streams are whole.
+#[test]
+fn a_torn_tail_is_cut_and_the_log_goes_on() {
+    let disk = MemDisk::new(1);
+    let (wal, _) = open(&disk);
+    let mut batch = Batch::new();
+    for n in 1..=3 {
+        batch.entries(StreamId(1), n, 1, [vec![n as u8; 600].as_slice()]);
+        wal.append(&mut batch).unwrap();
+        wal.sync().unwrap();
+    }
+    let (name, bytes) = newest(&disk);
+    disk.flip_bit(&name, frames(&bytes)[2] as u64 + 300, 0);
+    let (wal, report) = open(&disk);
+    assert!(report.torn_tail.is_some() && report.damaged.is_empty());
+    assert_eq!(wal.stream(StreamId(1)).unwrap().last_index, 2);
+    batch.entries(StreamId(1), 3, 2, [b"again".as_slice()]);
+    wal.append(&mut batch).unwrap();
+    wal.sync().unwrap();
+    let (wal, report) = open(&disk);
+    assert_eq!(report.torn_tail, None);
+    assert_eq!(wal.stream(StreamId(1)).unwrap().runs, [(1, 1), (3, 2)]);
+}
+
+/// Rot found while reading is an error for that stream alone.
+#[test]
+fn rot_found_by_a_reader_is_named() {
+    let disk = written();
+    let (wal, _) = open(&disk);
+    let (first, bytes) = {
+        let mut all: Vec<_> =
+            disk.list().unwrap().into_iter().map(|name| (name.clone(), read_all(&disk, &name))).collect();
+        all.retain(|(_, bytes)| bytes[0] != 0 && !frames(bytes).is_empty());
+        all.remove(0)
+    };
+    disk.flip_bit(&first, frames(&bytes)[0] as u64 + 300, 0);
+    let mut out = Vec::new();
+    let error = wal.read(StreamId(1), 1, 2, usize::MAX, &mut out).unwrap_err();
+    assert!(matches!(error, WalError::Damaged { stream: StreamId(1), index: 1, .. }), "{error}");
+    wal.read(StreamId(2), 1, 2, usize::MAX, &mut out).unwrap();
+}
+
+fn read_all(disk: &MemDisk, name: &str) -> Vec<u8> {
+    let file = disk.open(name).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+/// A newer format is refused by name, and so is a file of another log.
+#[test]
+fn strangers_are_refused() {
+    let disk = written();
+    let (name, mut bytes) = newest(&disk);
+    bytes[8] = 2;
+    for at in [0, 2048] {
+        bytes[at + 8] = 2;
+        bytes[at + 12..at + 16].fill(0);
+        let crc = crc32fast::hash(&bytes[at..at + 128]);
+        bytes[at + 12..at + 16].copy_from_slice(&crc.to_le_bytes());
+    }
+    disk.open(&name).unwrap().write_at(0, &bytes[..4096]).unwrap();
+    let error = Wal::open(Arc::new(disk.clone()), WalConfig::small()).map(drop).unwrap_err();
+    assert!(matches!(error, WalError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+
+    let (mine, other) = (written(), MemDisk::new(2));
+    let (wal, _) = Wal::open(Arc::new(other.clone()), WalConfig::small()).unwrap();
+    wal.sync().unwrap();
+    let (name, bytes) = newest(&other);
+    let file = mine.create(&format!("segment-9{}", &name["segment-".len()..])).unwrap();
+    file.write_at(0, &bytes).unwrap();
+    let error = Wal::open(Arc::new(mine), WalConfig::small()).map(drop).unwrap_err();
+    assert!(matches!(error, WalError::Foreign { .. }), "{error}");
+}

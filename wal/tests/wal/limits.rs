@@ -1,0 +1,163 @@
+//! What happens when the disk fails, when it is full, and when the caller asks for nonsense.
+
+use std::sync::Arc;
+
+use skep_wal::{Batch, MemDisk, Misuse, StateName, StreamId, Wal, WalConfig, WalError};
+
+const ONE: StreamId = StreamId(1);
+
+fn open(disk: &MemDisk) -> Wal {
+    Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap().0
+}
+
+fn append(wal: &Wal, index: u64, bytes: usize) -> Result<skep_wal::Lsn, WalError> {
+    let mut batch = Batch::new();
+    batch.entries(ONE, index, 1, [vec![7; bytes].as_slice()]);
+    wal.append(&mut batch)
+}
+
+/// The first failed sync is the last word. The next process reads what the medium holds and not what the page cache
+/// pretends: the dropped entry is gone, the one before it is there.
+#[test]
+fn a_failed_sync_poisons_for_good() {
+    let disk = MemDisk::new(1);
+    let wal = open(&disk);
+    append(&wal, 1, 100).unwrap();
+    wal.sync().unwrap();
+    let durable = wal.durable_lsn();
+    append(&wal, 2, 100).unwrap();
+    disk.fail_sync(0, true);
+    let first = wal.sync().unwrap_err();
+    assert!(matches!(first, WalError::Poisoned { .. }));
+    assert_eq!(wal.durable_lsn(), durable);
+    for again in [wal.sync().map(drop), append(&wal, 3, 1).map(drop), wal.maintain().map(drop)] {
+        assert_eq!(again.unwrap_err().to_string(), first.to_string());
+    }
+    disk.restart();
+    assert_eq!(open(&disk).stream(ONE).unwrap().last_index, 1);
+}
+
+/// A full disk is an error before anything is written; with room again, the log goes on.
+#[test]
+fn a_full_disk_leaves_the_log_usable() {
+    let disk = MemDisk::new(1);
+    let wal = open(&disk);
+    disk.set_capacity(Some(3 * 128 * 1024));
+    let mut index = 1;
+    let full = loop {
+        match append(&wal, index, 5000) {
+            Ok(_) => index += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, WalError::Full { .. }), "{full}");
+    assert!(index > 60 && wal.poisoned().is_none());
+    assert!(matches!(wal.maintain().unwrap_err(), WalError::Full { .. }));
+    append(&wal, index, 10).unwrap();
+    wal.sync().unwrap();
+    disk.set_capacity(None);
+    append(&wal, index + 1, 5000).unwrap();
+    wal.sync().unwrap();
+    disk.crash(9);
+    assert_eq!(open(&disk).stream(ONE).unwrap().last_index, index + 1);
+}
+
+/// Compacting makes room on a full disk.
+#[test]
+fn compaction_frees_a_full_disk() {
+    let disk = MemDisk::new(1);
+    disk.set_capacity(Some(4 * 128 * 1024));
+    let wal = open(&disk);
+    let mut batch = Batch::new();
+    for index in 1..2000 {
+        append(&wal, index, 2000).unwrap();
+        if index % 20 == 0 {
+            batch.compact(ONE, index, 1);
+            wal.append(&mut batch).unwrap();
+            wal.sync().unwrap();
+            wal.maintain()
+                .map(drop)
+                .or_else(|error| if matches!(error, WalError::Full { .. }) { Ok(()) } else { Err(error) })
+                .unwrap();
+        }
+    }
+    assert!(wal.usage().log_bytes <= 4 * 128 * 1024);
+}
+
+/// Nonsense is refused before anything is written, and the whole batch with it.
+#[test]
+fn nonsense_is_refused() {
+    let wal = open(&MemDisk::new(1));
+    append(&wal, 1, 1).unwrap();
+    let refuse = |fill: &dyn Fn(&mut Batch)| {
+        let mut batch = Batch::new();
+        batch.entries(StreamId(2), 1, 1, [b"innocent".as_slice()]);
+        fill(&mut batch);
+        match wal.append(&mut batch) {
+            Err(WalError::Misuse { what, .. }) => what,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        refuse(&|batch| batch.entries(ONE, 3, 1, [b"".as_slice()])),
+        Misuse::Gap { last: 1, first: 3 }
+    );
+    assert_eq!(refuse(&|batch| batch.compact(ONE, 2, 1)), Misuse::BeyondEnd { last: 1, index: 2 });
+    assert_eq!(
+        refuse(&|batch| {
+            batch.compact(ONE, 1, 1);
+            batch.truncate(ONE, 1);
+        }),
+        Misuse::BelowBase { base: 1, index: 1 }
+    );
+    let long = Misuse::StateTooLong { bytes: 65, bytes_max: 64 };
+    assert_eq!(refuse(&|batch| batch.hard_state(ONE, &[0; 65])), long);
+    assert!(wal.stream(StreamId(2)).is_none());
+    let mut batch = Batch::new();
+    batch.entries(ONE, 2, 1, [vec![0; 128 * 1024].as_slice()]);
+    assert!(matches!(wal.append(&mut batch), Err(WalError::BatchTooLarge { .. })));
+    assert!(!batch.is_empty());
+}
+
+/// Reads give at least one entry, stop at the limit, and say what there is when asked for what there is not.
+#[test]
+fn reads_are_bounded() {
+    let wal = open(&MemDisk::new(1));
+    for index in 1..=10 {
+        append(&wal, index, 100).unwrap();
+    }
+    let mut out = Vec::new();
+    wal.read(ONE, 3, 10, 250, &mut out).unwrap();
+    assert_eq!(out.iter().map(|entry| entry.index).collect::<Vec<_>>(), [3, 4]);
+    out.clear();
+    wal.read(ONE, 3, 10, 1, &mut out).unwrap();
+    assert_eq!(out.len(), 1);
+    let error = wal.read(ONE, 10, 11, 1, &mut out).unwrap_err();
+    assert!(matches!(error, WalError::NotFound { held: (1, 10), .. }));
+    assert!(matches!(wal.read(StreamId(9), 1, 1, 1, &mut out), Err(WalError::NotFound { .. })));
+}
+
+/// States survive compaction and restarts of the stream, and nothing survives its removal.
+#[test]
+fn removal_forgets_everything() {
+    let wal = open(&MemDisk::new(1));
+    let mut batch = Batch::new();
+    batch.entries(ONE, 1, 1, [b"a".as_slice(), b"b"]);
+    batch.hard_state(ONE, b"hard");
+    batch.state(ONE, StateName(4), b"named");
+    batch.restart(ONE, 50, 3);
+    wal.append(&mut batch).unwrap();
+    let info = wal.stream(ONE).unwrap();
+    assert_eq!((info.base_index, info.base_term, info.last_index, info.last_term), (50, 3, 50, 3));
+    assert_eq!(
+        (&info.hard_state[..], &wal.state(ONE, StateName(4)).unwrap()[..]),
+        (&b"hard"[..], &b"named"[..])
+    );
+    batch.remove(ONE);
+    wal.append(&mut batch).unwrap();
+    assert!(wal.stream(ONE).is_none() && wal.streams().is_empty());
+    batch.remove(ONE);
+    batch.state(ONE, StateName(1), b"tombstone");
+    wal.append(&mut batch).unwrap();
+    assert_eq!(&wal.state(ONE, StateName(1)).unwrap()[..], b"tombstone");
+}

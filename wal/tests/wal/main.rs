@@ -1,0 +1,9 @@
+//! The log as its users see it, on a disk that may crash, rot, fill up and lie.
+
+mod damage;
+mod limits;
+mod model;
+#[cfg(feature = "mutants")]
+mod mutants;
+mod space;
+mod twin;
