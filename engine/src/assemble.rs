@@ -97,7 +97,7 @@ fn hosted(parts: &StoreParts) -> Result<Vec<RegionDescriptor>, Error> {
 }
 
 /// Makes regions whose data is in memory.
-struct MemoryMachines;
+pub(crate) struct MemoryMachines;
 
 impl MachineFactory for MemoryMachines {
     fn create(&self, region: RegionId, genesis: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {

@@ -24,6 +24,7 @@ pub use local::{ClusterStatus, LocalCluster};
 pub use store_dir::{DirectoryError, Problem};
 pub use ticket::Ticket;
 
+pub mod by_hand;
 pub mod machine;
 pub mod region;
 

@@ -12,8 +12,8 @@ use crate::index::Place;
 use crate::log::{Catalog, Wal};
 use crate::segments::{self, PrepareError, Segment, SegmentFile};
 
-/// The head of the log: where the next frame goes. The lock around it is held for one frame at a time, and never
-/// over a sync.
+/// The head of the log: where the next frame goes. The lock around it is held for one frame at a time, and
+/// never over a sync.
 pub(crate) struct Head {
     pub(crate) active: Arc<Segment>,
     /// The position after the last frame.
@@ -35,9 +35,9 @@ pub(crate) struct Head {
 }
 
 impl Wal {
-    /// Appends a batch: atomic over all its streams, readable at once, durable after a later `sync`. Returns the
-    /// position after it, and leaves the batch empty for the next use; after an error the batch is as it was and
-    /// nothing of it is in the log.
+    /// Appends a batch: atomic over all its streams, readable at once, durable after a later `sync`. Returns
+    /// the position after it, and leaves the batch empty for the next use; after an error the batch is as it
+    /// was and nothing of it is in the log.
     ///
     /// Takes no system call that waits for the disk, unless no prepared segment is left (see `maintain`).
     pub fn append(&self, batch: &mut Batch) -> Result<Lsn, WalError> {
@@ -55,8 +55,8 @@ impl Wal {
         Ok(Lsn(end))
     }
 
-    /// Writes a batch as a frame at the head and lets it take effect. A batch without records is a frame that only
-    /// says what is durable.
+    /// Writes a batch as a frame at the head and lets it take effect. A batch without records is a frame that
+    /// only says what is durable.
     pub(crate) fn append_frame(&self, head: &mut Head, batch: &Batch) -> Result<u64, WalError> {
         let bytes = batch.bytes();
         let bytes_max = self.config.frame_bytes_max();

@@ -1,15 +1,15 @@
 //! What a caller collects before it is appended: records of many streams, already checksummed.
 //!
-//! Payloads are copied and checksummed here, on the caller's own time; under the log's lock only the salt of the
-//! segment has to be mixed in.
+//! Payloads are copied and checksummed here, on the caller's own time; under the log's lock only the salt of
+//! the segment has to be mixed in.
 
 use crate::config::{HARD_STATE_BYTES_MAX, STATE_BYTES_MAX};
 use crate::error::{Misuse, WalError};
 use crate::format::{self, ENTRY_SLOT_BYTES, Kind, RecordHead};
 use crate::{StateName, StreamId};
 
-/// Records that reach the log together: after a crash all of them are there or none. They take effect in the order
-/// in which they were added.
+/// Records that reach the log together: after a crash all of them are there or none. They take effect in the
+/// order in which they were added.
 ///
 /// ```
 /// use skep_wal::{Batch, StreamId};
@@ -48,8 +48,8 @@ impl Batch {
         self.too_long = None;
     }
 
-    /// Adds a run of entries of one term, beginning at `first_index`. They replace whatever stood at `first_index`
-    /// and above.
+    /// Adds a run of entries of one term, beginning at `first_index`. They replace whatever stood at
+    /// `first_index` and above.
     pub fn entries<'a>(
         &mut self,
         stream: StreamId,
@@ -65,7 +65,8 @@ impl Batch {
         self.state_record(Kind::HardState, stream, 0, bytes, HARD_STATE_BYTES_MAX);
     }
 
-    /// Replaces one of the stream's named states: at most `STATE_BYTES_MAX` bytes that mean nothing to the log.
+    /// Replaces one of the stream's named states: at most `STATE_BYTES_MAX` bytes that mean nothing to the
+    /// log.
     pub fn state(&mut self, stream: StreamId, name: StateName, bytes: &[u8]) {
         self.state_record(Kind::State, stream, name.0, bytes, STATE_BYTES_MAX);
     }

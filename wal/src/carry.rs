@@ -1,7 +1,9 @@
-//! Carrying forward: what idle streams still need is written again at the head, so that old segments come free.
+//! Carrying forward: what idle streams still need is written again at the head, so that old segments come
+//! free.
 //!
-//! What is carried is looked up again under the append lock and written only if it still stands where it stood: a
-//! carried record can neither overwrite something newer nor bring back something forgotten, and it never truncates.
+//! What is carried is looked up again under the append lock and written only if it still stands where it
+//! stood: a carried record can neither overwrite something newer nor bring back something forgotten, and it
+//! never truncates.
 
 use bytes::Bytes;
 
@@ -30,7 +32,8 @@ enum Pin {
 }
 
 impl Wal {
-    /// Carries forward what pins the oldest segments, if the log is longer than it should be; says how many things.
+    /// Carries forward what pins the oldest segments, if the log is longer than it should be; says how many
+    /// things.
     pub(crate) fn carry_forward(&self) -> Result<usize, WalError> {
         let Some(through) = self.segments_to_free() else { return Ok(0) };
         let mut pins = Vec::new();

@@ -20,25 +20,26 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// How a log is shaped. Every field has a default that suits a server.
 #[derive(Clone, Debug)]
 pub struct WalConfig {
-    /// Length of a segment file, and so (less its header page) of the largest batch. Large segments make rolling
-    /// over rare; small ones make space come back sooner.
+    /// Length of a segment file, and so (less its header page) of the largest batch. Large segments make
+    /// rolling over rare; small ones make space come back sooner.
     pub segment_bytes: u64,
-    /// How many prepared files `maintain` keeps ahead of the one being written. With none left, `append` prepares
-    /// one itself, which is slow.
+    /// How many prepared files `maintain` keeps ahead of the one being written. With none left, `append`
+    /// prepares one itself, which is slow.
     pub prepared_segments: usize,
     /// How many recycled files are kept for reuse beyond those; more are deleted.
     pub spare_segments_max: usize,
     /// How many of the newest segments are read through a mapping. Older ones are read with checked reads.
     pub hot_segments: usize,
-    /// The log may take twice what is live and this many segments more before idle streams are carried forward.
+    /// The log may take twice what is live and this many segments more before idle streams are carried
+    /// forward.
     pub slack_segments: usize,
     /// A stream whose entries in old segments are at most this many bytes is carried forward; a larger one is
     /// reported by `oldest` for its owner to compact.
     pub carry_entry_bytes_max: u64,
     /// How much one carrying frame holds: it bounds how long `append` may wait for `maintain`.
     pub carry_frame_bytes: u64,
-    /// Whether the first frame after a sync starts on a page of its own, so that a page under write-back is not
-    /// dirtied again.
+    /// Whether the first frame after a sync starts on a page of its own, so that a page under write-back is
+    /// not dirtied again.
     pub align_after_sync: bool,
     /// A wrong build of the log, for tests that must notice it.
     #[cfg(feature = "mutants")]

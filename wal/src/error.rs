@@ -175,8 +175,8 @@ impl std::error::Error for WalError {
     }
 }
 
-/// What recovery found hit in a stream. The stream stays readable as far as its bytes are whole, and keeps this
-/// mark over restarts until it is removed.
+/// What recovery found hit in a stream. The stream stays readable as far as its bytes are whole, and keeps
+/// this mark over restarts until it is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// Where the damaged frame began.

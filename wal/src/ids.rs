@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// One independent sequence of entries in the shared log. The number is the owner's; the log gives it no meaning.
+/// One independent sequence of entries in the shared log. The number is the owner's; the log gives it no
+/// meaning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StreamId(pub u64);
 

@@ -1,4 +1,5 @@
-//! Where everything is: the streams by number, and the one place that turns a record into a change of a stream.
+//! Where everything is: the streams by number, and the one place that turns a record into a change of a
+//! stream.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -58,7 +59,8 @@ impl Index {
         &mut self.slots[from.min(end)..end]
     }
 
-    /// Checks a batch against what stands, and finds the slot of each of its records. Changes nothing that counts.
+    /// Checks a batch against what stands, and finds the slot of each of its records. Changes nothing that
+    /// counts.
     pub(crate) fn check(&mut self, heads: &[RecordHead], slots: &mut Vec<u32>) -> Result<(), WalError> {
         slots.clear();
         self.batches += 1;
@@ -200,8 +202,8 @@ fn held(place: Place, body: &[u8]) -> Held {
     Held { segment: place.segment, bytes: Bytes::copy_from_slice(body) }
 }
 
-/// Stream numbers are the owner's and not an attacker's: one multiplication spreads them well enough, and the order
-/// of the map is the same in every run.
+/// Stream numbers are the owner's and not an attacker's: one multiplication spreads them well enough, and the
+/// order of the map is the same in every run.
 #[derive(Default)]
 struct IdHasher(u64);
 

@@ -1,8 +1,8 @@
 //! One log shared by many streams: one write per batch, one sync for all of them.
 //!
-//! A process that keeps thousands of small logs (Raft groups, queues, tables) cannot sync each of them on its own.
-//! [`Wal`] keeps them all in one: a [`Batch`] holds records of any number of streams and reaches the log atomically,
-//! and one [`Wal::sync`] makes durable whatever was appended before it began, for everyone.
+//! A process that keeps thousands of small logs (Raft groups, queues, tables) cannot sync each of them on its
+//! own. [`Wal`] keeps them all in one: a [`Batch`] holds records of any number of streams and reaches the log
+//! atomically, and one [`Wal::sync`] makes durable whatever was appended before it began, for everyone.
 //!
 //! ```text
 //!  Batch ── append ──▶ frame ──▶ segment file (64 MiB, prepared ahead, recycled) ── sync ──▶ durable
@@ -11,8 +11,9 @@
 //!                      index: stream ▶ runs of entries, hard state, named states
 //! ```
 //!
-//! A stream is a sequence of entries with indexes and terms, a small *hard state*, and a few *named states*. The log
-//! knows nothing about what they mean. Entries are replaced from an index on by appending there again, cut with
+//! A stream is a sequence of entries with indexes and terms, a small *hard state*, and a few *named states*.
+//! The log knows nothing about what they mean. Entries are replaced from an index on by appending there
+//! again, cut with
 //! `truncate`, forgotten from the old end with `compact`, and all of it with `remove`.
 //!
 //! # Promises
@@ -27,8 +28,9 @@
 //!
 //! # Threads
 //!
-//! All methods take `&self`. Any thread appends; whoever has something to wait for calls `sync`; one thread calls
-//! [`Wal::maintain`] now and then, which prepares files, carries idle streams forward and recycles segments.
+//! All methods take `&self`. Any thread appends; whoever has something to wait for calls `sync`; one thread
+//! calls [`Wal::maintain`] now and then, which prepares files, carries idle streams forward and recycles
+//! segments.
 //!
 //! # Example
 //!
@@ -75,6 +77,7 @@ mod log;
 mod maintain;
 mod map;
 mod mem_disk;
+mod mem_file;
 mod read;
 mod real_disk;
 mod recover;
@@ -96,7 +99,8 @@ pub use ids::{Lsn, StateName, StreamId};
 pub use log::{StreamInfo, Usage, Wal};
 pub use maintain::Maintained;
 pub use map::Mapping;
-pub use mem_disk::{DiskCounters, MemDisk, SECTOR_BYTES};
+pub use mem_disk::{DiskCounters, MemDisk};
+pub use mem_file::SECTOR_BYTES;
 pub use read::LogEntry;
 pub use real_disk::RealDisk;
 pub use recover::OpenReport;

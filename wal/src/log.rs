@@ -17,8 +17,8 @@ use crate::{Lsn, StateName, StreamId};
 
 /// One log shared by many streams. See the crate's page.
 ///
-/// Locks, in the order in which they are taken: `maintaining`, `syncing`, `head`, then either `catalog` or `spares`.
-/// None but the first two is ever held while waiting for the disk.
+/// Locks, in the order in which they are taken: `maintaining`, `syncing`, `head`, then either `catalog` or
+/// `spares`. None but the first two is ever held while waiting for the disk.
 pub struct Wal {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) config: WalConfig,
@@ -86,8 +86,8 @@ pub struct Usage {
 }
 
 impl Wal {
-    /// Opens the log in a directory, or begins one if there is none. Reads and checks all of it, and makes durable
-    /// whatever of its end was not proven to be; only then is anything handed out.
+    /// Opens the log in a directory, or begins one if there is none. Reads and checks all of it, and makes
+    /// durable whatever of its end was not proven to be; only then is anything handed out.
     pub fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenReport), WalError> {
         config.check()?;
         recover::open(disk, config)
@@ -168,8 +168,9 @@ impl Wal {
         }
     }
 
-    /// Streams whose entries keep the oldest segment from being recycled, each with the last of these entries: their
-    /// owner should make them durable elsewhere and compact. Nothing is named while the log is short.
+    /// Streams whose entries keep the oldest segment from being recycled, each with the last of these
+    /// entries: their owner should make them durable elsewhere and compact. Nothing is named while the log is
+    /// short.
     pub fn oldest(&self, limit: usize) -> Vec<(StreamId, u64)> {
         let mut catalog = self.catalog.write();
         if catalog.table.len() <= self.config.slack_segments.max(1) {

@@ -20,9 +20,9 @@ pub struct Maintained {
 }
 
 impl Wal {
-    /// Does the chores: to be called now and then by a thread that may wait for the disk, at least once per segment's
-    /// worth of appends. With nothing to do it is cheap. Everything works without it, but slower and without end of
-    /// space.
+    /// Does the chores: to be called now and then by a thread that may wait for the disk, at least once per
+    /// segment's worth of appends. With nothing to do it is cheap. Everything works without it, but slower
+    /// and without end of space.
     pub fn maintain(&self) -> Result<Maintained, WalError> {
         let _turn = self.maintaining.lock();
         self.check_poison()?;
@@ -40,7 +40,8 @@ impl Wal {
         Ok(done)
     }
 
-    /// Segments at the old end in which nothing is live: from now on every frame says that the log begins after them.
+    /// Segments at the old end in which nothing is live: from now on every frame says that the log begins
+    /// after them.
     fn move_log_start(&self) {
         let mut head = self.head.lock();
         let active = head.active.number;
@@ -51,8 +52,8 @@ impl Wal {
         }
     }
 
-    /// When nothing is being written, one empty frame tells what is durable: damage to the last records can then be
-    /// told from a torn tail, and segments can be recycled.
+    /// When nothing is being written, one empty frame tells what is durable: damage to the last records can
+    /// then be told from a torn tail, and segments can be recycled.
     fn prove_when_idle(&self) -> Result<(), WalError> {
         {
             let mut head = self.head.lock();
@@ -66,8 +67,8 @@ impl Wal {
         self.sync().map(|_| ())
     }
 
-    /// Takes out of the log the segments that a durable frame said are not needed. Their files are ready for use when
-    /// the last reader has gone.
+    /// Takes out of the log the segments that a durable frame said are not needed. Their files are ready for
+    /// use when the last reader has gone.
     fn recycle(&self) -> usize {
         let start = {
             let head = self.head.lock();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 
-/// A file mapped for reading. Bytes enter the file by writes beside the mapping; Linux keeps the two coherent.
+/// A file mapped for reading. Bytes enter the file by writes beside the mapping; Linux keeps the two
+/// coherent.
 ///
 /// What is always true:
 /// - the file has real blocks for all that is mapped, and is not cut while a `Mapping` lives;
@@ -51,10 +52,10 @@ struct Slice {
 
 impl AsRef<[u8]> for Slice {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `slice` checked that the range lies inside the mapping, which lives as long as `self.map`. The
-        // bytes were written before the range was handed out and are not written again while the `Arc` is held
-        // (see the type), so nothing changes under the reference. A raw mapping is used so that no reference ever
-        // covers the bytes beside the range, which other threads do write.
+        // SAFETY: `slice` checked that the range lies inside the mapping, which lives as long as `self.map`.
+        // The bytes were written before the range was handed out and are not written again while the `Arc` is
+        // held (see the type), so nothing changes under the reference. A raw mapping is used so that no
+        // reference ever covers the bytes beside the range, which other threads do write.
         unsafe { std::slice::from_raw_parts(self.map.raw.as_ptr().add(self.start), self.length) }
     }
 }

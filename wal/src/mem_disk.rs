@@ -1,9 +1,10 @@
-//! A disk in memory for tests and simulations: it loses in a crash what a real one may lose, and fails on request.
+//! A disk in memory for tests and simulations: it loses in a crash what a real one may lose, and fails on
+//! request.
 //!
-//! Every file has two faces: what the page cache shows, and what the medium holds. A write changes the first and
-//! marks its sectors dirty; a sync brings the two together. A crash decides for each dirty sector, and for each change
-//! of a name since the last sync of the directory, by seed, whether it reached the medium. Given the same seed and the
-//! same calls, everything is the same.
+//! Every file has two faces: what the page cache shows, and what the medium holds. A write changes the first
+//! and marks its sectors dirty; a sync brings the two together. A crash decides for each dirty sector, and
+//! for each change of a name since the last sync of the directory, by seed, whether it reached the medium.
+//! Given the same seed and the same calls, everything is the same.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,12 +14,7 @@ use parking_lot::Mutex;
 
 use crate::disk::{Disk, DiskFile, Reached};
 use crate::map::Mapping;
-
-/// What a disk writes as one: a sector is old or new, never a mixture.
-pub const SECTOR_BYTES: usize = 512;
-
-const PAGE: usize = 4096;
-const BLANK: [u8; PAGE] = [0; PAGE];
+use crate::mem_file::{Chance, File, PAGE};
 
 /// What a disk was asked to do since it was made.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -70,21 +66,6 @@ enum NameChange {
     Rename(String, String, u64),
 }
 
-#[derive(Default)]
-struct File {
-    length: u64,
-    durable_length: u64,
-    pages: BTreeMap<u64, Page>,
-}
-
-/// Four kilobytes. Without a second face the medium holds what the cache shows.
-struct Page {
-    cache: Box<[u8; PAGE]>,
-    medium: Option<Box<[u8; PAGE]>>,
-    /// A bit for each sector that was written since the last sync.
-    dirty: u8,
-}
-
 impl MemDisk {
     /// An empty disk. The seed decides only what `Disk::random` returns.
     pub fn new(seed: u64) -> MemDisk {
@@ -92,8 +73,8 @@ impl MemDisk {
         MemDisk { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The power goes and comes back: of everything that was not synced, any part may be lost. Files that were open
-    /// answer with errors from now on.
+    /// The power goes and comes back: of everything that was not synced, any part may be lost. Files that
+    /// were open answer with errors from now on.
     pub fn crash(&self, seed: u64) {
         let mut state = self.state.lock();
         let mut chance = Chance(seed);
@@ -115,7 +96,8 @@ impl MemDisk {
         self.state.lock().life += 1;
     }
 
-    /// The sync after the next `after` ones fails, once, as does every sync of a directory counted with them. With
+    /// The sync after the next `after` ones fails, once, as does every sync of a directory counted with them.
+    /// With
     /// `drop_pages` what it should have written stays in the cache and never reaches the medium, as on Linux.
     pub fn fail_sync(&self, after: u64, drop_pages: bool) {
         self.state.lock().fail_syncs = Some(SyncFailure { after, drop_pages });
@@ -126,13 +108,7 @@ impl MemDisk {
         let mut state = self.state.lock();
         let Some(id) = state.names.get(name).copied() else { return false };
         let Some(file) = state.files.get_mut(&id) else { return false };
-        let Some(page) = file.pages.get_mut(&(offset / PAGE as u64)) else { return false };
-        let at = (offset % PAGE as u64) as usize;
-        page.cache[at] ^= 1 << (bit % 8);
-        if let Some(medium) = &mut page.medium {
-            medium[at] ^= 1 << (bit % 8);
-        }
-        true
+        file.flip(offset, bit)
     }
 
     /// Limits the disk to so many bytes of allocated blocks; `None` lifts the limit.
@@ -197,107 +173,6 @@ impl State {
             return None;
         }
         self.fail_syncs.take().map(|failure| failure.drop_pages)
-    }
-}
-
-impl File {
-    fn write(&mut self, offset: u64, bytes: &[u8]) {
-        let mut done = 0;
-        while done < bytes.len() {
-            let at = offset + done as u64;
-            let (number, start) = (at / PAGE as u64, (at % PAGE as u64) as usize);
-            let piece = &bytes[done..(done + PAGE - start).min(bytes.len())];
-            // Zeros on a page that was never written change nothing.
-            if self.pages.contains_key(&number) || piece.iter().any(|byte| *byte != 0) {
-                self.pages.entry(number).or_insert_with(Page::blank).write(start, piece);
-            }
-            done += piece.len();
-        }
-    }
-
-    fn read(&self, offset: u64, buffer: &mut [u8], direct: bool) -> usize {
-        let length = self.length.saturating_sub(offset).min(buffer.len() as u64) as usize;
-        let mut done = 0;
-        while done < length {
-            let at = offset + done as u64;
-            let (number, start) = (at / PAGE as u64, (at % PAGE as u64) as usize);
-            let count = (PAGE - start).min(length - done);
-            let page = self.pages.get(&number).map_or(BLANK, |page| page.face(direct));
-            buffer[done..done + count].copy_from_slice(&page[start..start + count]);
-            done += count;
-        }
-        length
-    }
-
-    fn sync(&mut self, dropped: bool) {
-        if !dropped {
-            self.durable_length = self.length;
-        }
-        for page in self.pages.values_mut().filter(|page| page.dirty != 0) {
-            // A dropped page stays different from the medium, and is not dirty: nothing will ever write it.
-            if !dropped {
-                page.bring_down(page.dirty);
-            }
-            page.dirty = 0;
-        }
-    }
-
-    fn crash(&mut self, chance: &mut Chance) {
-        if self.length != self.durable_length && chance.coin() {
-            self.durable_length = self.length;
-        }
-        self.length = self.durable_length;
-        for page in self.pages.values_mut() {
-            if page.dirty != 0 {
-                page.bring_down(page.dirty & chance.next() as u8);
-            }
-            page.dirty = 0;
-            if let Some(medium) = page.medium.take() {
-                page.cache = medium;
-            }
-        }
-        let end = self.length.div_ceil(PAGE as u64);
-        self.pages.retain(|number, page| *number < end && *page.cache != BLANK);
-    }
-}
-
-impl Page {
-    fn blank() -> Page {
-        Page { cache: Box::new(BLANK), medium: None, dirty: 0 }
-    }
-
-    fn write(&mut self, start: usize, bytes: &[u8]) {
-        if self.medium.is_none() {
-            self.medium = Some(self.cache.clone());
-        }
-        self.cache[start..start + bytes.len()].copy_from_slice(bytes);
-        for sector in start / SECTOR_BYTES..(start + bytes.len()).div_ceil(SECTOR_BYTES) {
-            self.dirty |= 1 << sector;
-        }
-    }
-
-    /// What is read: by the cache, or past it (which writes dirty sectors out first, as Linux does).
-    fn face(&self, direct: bool) -> [u8; PAGE] {
-        let mut face = *self.cache;
-        if let Some(medium) = self.medium.as_ref().filter(|_| direct) {
-            for sector in (0..PAGE / SECTOR_BYTES).filter(|sector| self.dirty & (1 << sector) == 0) {
-                let range = sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES;
-                face[range.clone()].copy_from_slice(&medium[range]);
-            }
-        }
-        face
-    }
-
-    /// Some dirty sectors reach the medium.
-    fn bring_down(&mut self, sectors: u8) {
-        let Some(medium) = &mut self.medium else { return };
-        for sector in (0..PAGE / SECTOR_BYTES).filter(|sector| sectors & (1 << sector) != 0) {
-            let range = sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES;
-            medium[range.clone()].copy_from_slice(&self.cache[range]);
-        }
-        if medium == &self.cache {
-            self.medium = None;
-        }
     }
 }
 
@@ -429,14 +304,8 @@ impl DiskFile for MemFile {
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         self.with(|state| {
             state.grow(self.id, bytes)?;
-            if let Some(file) = state.files.get_mut(&self.id).filter(|file| file.length > bytes) {
-                file.length = bytes;
-                let kept = bytes.div_ceil(PAGE as u64);
-                file.pages.retain(|number, _| *number < kept);
-                let within = (bytes % PAGE as u64) as usize;
-                if let Some(page) = file.pages.get_mut(&(bytes / PAGE as u64)).filter(|_| within > 0) {
-                    page.write(within, &BLANK[within..]);
-                }
+            if let Some(file) = state.files.get_mut(&self.id) {
+                file.cut(bytes);
             }
             Ok(())
         })
@@ -452,22 +321,5 @@ impl DiskFile for MemFile {
 
     fn map(&self, _bytes: u64) -> io::Result<Option<Arc<Mapping>>> {
         Ok(None)
-    }
-}
-
-/// Numbers that follow from a seed (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn coin(&mut self) -> bool {
-        self.next() & (1 << 40) != 0
     }
 }

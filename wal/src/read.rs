@@ -19,8 +19,8 @@ pub struct LogEntry {
     pub index: u64,
     /// The term it was written with.
     pub term: u64,
-    /// Its bytes: a slice of the log where possible. Keep it for long only as a copy: it holds back the recycling of a
-    /// whole segment.
+    /// Its bytes: a slice of the log where possible. Keep it for long only as a copy: it holds back the
+    /// recycling of a whole segment.
     pub payload: Bytes,
 }
 
@@ -60,7 +60,8 @@ impl Wal {
     }
 }
 
-/// The bytes of exactly one run, wherever they are; every entry is checked unless this process wrote it lately.
+/// The bytes of exactly one run, wherever they are; every entry is checked unless this process wrote it
+/// lately.
 pub(crate) fn read_run(catalog: &Catalog, stream: StreamId, run: &Run) -> Option<Part> {
     let row = catalog.table.get(run.segment)?;
     let known = catalog.index.get(stream)?.runs.contains(run);
@@ -117,8 +118,8 @@ impl Body {
             let bytes = map.slice(offset, length).ok_or_else(|| part.damaged(stream, 0))?;
             return Ok(Body { bytes, check: false });
         }
-        // A large record is read whole even when a part of it is wanted: records are as large as their owner made
-        // them, and readers go on where they stopped.
+        // A large record is read whole even when a part of it is wanted: records are as large as their owner
+        // made them, and readers go on where they stopped.
         let mut bytes = vec![0; length as usize];
         let read = part.segment.file.file.read_at(offset, &mut bytes);
         if !matches!(read, Ok(read) if read == bytes.len()) {

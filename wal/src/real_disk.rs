@@ -11,8 +11,8 @@ use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 use crate::disk::{Disk, DiskFile, Reached};
 use crate::map::Mapping;
 
-/// Zeros are written in pieces of this size. Large writes make large folios, and one dirty byte later makes the whole
-/// folio be written again.
+/// Zeros are written in pieces of this size. Large writes make large folios, and one dirty byte later makes
+/// the whole folio be written again.
 const PREWRITE_BYTES: usize = 16 * 1024;
 
 /// What direct reads must be aligned to: no device in use has larger logical blocks.
@@ -164,8 +164,8 @@ impl DiskFile for RealFile {
     fn read_direct(&self, offset: u64, buffer: &mut [u8]) -> io::Result<(usize, Reached)> {
         match self.read_blocks(offset, buffer) {
             Ok(read) => Ok((read, Reached::Medium)),
-            // Some file systems (tmpfs before 6.6, some network ones) refuse O_DIRECT with EINVAL. Dropping the
-            // cache first is the best that is left: clean pages go, dirty ones stay.
+            // Some file systems (tmpfs before 6.6, some network ones) refuse O_DIRECT with EINVAL. Dropping
+            // the cache first is the best that is left: clean pages go, dirty ones stay.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
                 Ok((read_full(&self.file, offset, buffer)?, Reached::Cache))

@@ -25,7 +25,8 @@ pub struct OpenReport {
     pub torn_tail: Option<Lsn>,
     /// Streams that were hit by damage to durable bytes; `Wal::stream` says more about each.
     pub damaged: Vec<StreamId>,
-    /// Files whose header page cannot be read. They are left alone, and every stream is in doubt while they are there.
+    /// Files whose header page cannot be read. They are left alone, and every stream is in doubt while they
+    /// are there.
     pub unreadable: Vec<String>,
     /// Segments that were read.
     pub segments: usize,
@@ -33,8 +34,8 @@ pub struct OpenReport {
     pub bytes: u64,
     /// Bytes at the end that were not proven to be durable, and were made so.
     pub rewritten_bytes: u64,
-    /// Whether these were read from the medium itself. `Cache` means that the file system has no direct reads: after
-    /// a failed sync, reboot before opening such a log.
+    /// Whether these were read from the medium itself. `Cache` means that the file system has no direct
+    /// reads: after a failed sync, reboot before opening such a log.
     pub reached: Reached,
 }
 
@@ -98,8 +99,8 @@ impl Recovery {
         Recovery { catalog: Catalog::default(), report, proven: 0, tail: Vec::new(), at }
     }
 
-    /// Step 3: the highest position that any whole frame or header calls durable. No segment says more than the
-    /// newest: its header alone says all that older ones can.
+    /// Step 3: the highest position that any whole frame or header calls durable. No segment says more than
+    /// the newest: its header alone says all that older ones can.
     fn prove(&mut self, files: &Files) -> Result<(), WalError> {
         let Some(newest) = files.chain.last() else { return Ok(()) };
         self.proven = newest.header.durable;
@@ -157,7 +158,6 @@ impl Recovery {
             self.report.reached = Reached::Cache;
         }
         let view = view(found, &bytes);
-        let began = self.at;
         while self.at < view.end() {
             match view.follow(self.at) {
                 Ok(head) => {
@@ -176,7 +176,6 @@ impl Recovery {
                 }
             }
         }
-        self.report.bytes += self.at - began;
         Ok(true)
     }
 

@@ -1,12 +1,13 @@
-//! Making the unproven end of the log durable: it is written again into fresh segments, whose headers are written last.
+//! Making the unproven end of the log durable: it is written again into fresh segments, whose headers are
+//! written last.
 //!
-//! A header is the commit point. Until it is durable the old segments are the log; from then on the new ones are, and
-//! nothing of the old end counts any more.
+//! A header is the commit point. Until it is durable the old segments are the log; from then on the new ones
+//! are, and nothing of the old end counts any more.
 
 use std::sync::Arc;
 
 use crate::append::{Head, take_effect};
-use crate::config::{PAGE_BYTES, WalConfig};
+use crate::config::WalConfig;
 use crate::disk::Disk;
 use crate::error::WalError;
 use crate::find::Files;
@@ -151,7 +152,6 @@ impl Writer<'_> {
             };
             self.write(segment, 0, &header.page())?;
         }
-        debug_assert!(PAGE_BYTES <= self.config.segment_bytes);
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! Reading a segment's bytes from front to back when nothing about them is known yet. No file is touched here.
+//! Reading a segment's bytes from front to back when nothing about them is known yet. No file is touched
+//! here.
 
 use std::ops::Range;
 
@@ -45,7 +46,8 @@ impl<'a> SegmentBytes<'a> {
         self.lsn(self.bytes.len())
     }
 
-    /// The frame that follows on position `lsn`: right there, or on the next page if it says that it left a gap.
+    /// The frame that follows on position `lsn`: right there, or on the next page if it says that it left a
+    /// gap.
     pub(crate) fn follow(&self, lsn: u64) -> Result<FrameHead, Fault> {
         let offset = self.offset(lsn);
         for at in [offset, offset.next_multiple_of(PAGE_BYTES as usize)] {
@@ -110,7 +112,8 @@ impl<'a> SegmentBytes<'a> {
         FoundFrame { head: *head, records, whole }
     }
 
-    /// Whom the frames in a hole were about, by their trailers; `None` unless these account for the whole hole.
+    /// Whom the frames in a hole were about, by their trailers; `None` unless these account for the whole
+    /// hole.
     pub(crate) fn streams_of_hole(&self, hole: Range<u64>) -> Option<Vec<u64>> {
         let mut streams = Vec::new();
         let mut end = hole.end;

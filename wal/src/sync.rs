@@ -9,11 +9,12 @@ use crate::log::Wal;
 use crate::segments::Segment;
 
 impl Wal {
-    /// Makes durable all that was appended before this sync began; returns the durable position. One sync runs at a
-    /// time: whoever comes meanwhile waits for it, and then runs one for all that wait. Appending goes on.
+    /// Makes durable all that was appended before this sync began; returns the durable position. One sync
+    /// runs at a time: whoever comes meanwhile waits for it, and then runs one for all that wait. Appending
+    /// goes on.
     ///
-    /// The first error, whoever meets it, is the last: after it nobody knows what the disk holds, and the system may
-    /// report success for bytes that it has dropped. The log then refuses all work.
+    /// The first error, whoever meets it, is the last: after it nobody knows what the disk holds, and the
+    /// system may report success for bytes that it has dropped. The log then refuses all work.
     pub fn sync(&self) -> Result<Lsn, WalError> {
         let wanted = self.appended.load(Ordering::Acquire);
         self.check_poison()?;
@@ -42,7 +43,8 @@ impl Wal {
         let grown = segments.last().filter(|_| head.end > target).map(|segment| segment.number);
         let first_new = segments.last().map_or(0, |segment| segment.number + 1);
         head.unsynced.retain(|segment| segment.number >= first_new || Some(segment.number) == grown);
-        // Under the lock, so that no frame is written with a durable position that a failed sync would take back.
+        // Under the lock, so that no frame is written with a durable position that a failed sync would take
+        // back.
         self.durable.store(target, Ordering::Release);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())

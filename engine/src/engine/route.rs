@@ -115,6 +115,14 @@ fn outcome(result: Result<Bytes, SubmitError>) -> Outcome {
     })
 }
 
+/// What a reply says, to a caller that follows nothing.
+pub(crate) fn answer(result: Result<Bytes, SubmitError>) -> Result<Answer, Error> {
+    match outcome(result) {
+        Outcome::Done(answer) => answer,
+        Outcome::Moved(_) => Err(Error::NoRegion),
+    }
+}
+
 fn refused(error: SubmitError) -> Error {
     match error {
         SubmitError::TimedOut => Error::TimedOut,

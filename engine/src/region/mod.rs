@@ -3,9 +3,9 @@
 //! It decides, the [`KeyMachine`] keeps. Each entry is judged in this order, and everything it is judged by follows
 //! from the log, so that every replica answers the same:
 //!
-//! 1. its number: was it applied already ([`sessions`](crate::sessions))?
+//! 1. its number: was it applied already (`sessions`)?
 //! 2. its route: does the region's version stand, and do its keys lie here? If not, the answer is the region as it is.
-//! 3. the command itself ([`evaluate`]).
+//! 3. the command itself (`evaluate`).
 
 use std::io;
 

@@ -25,7 +25,7 @@ impl Checkpoints {
     ) -> Result<(), SnapshotError> {
         let fresh: BTreeSet<RegionId> = sections.iter().map(|(region, ..)| *region).collect();
         let start = writer.position();
-        for number in self.worth_carrying() {
+        for number in self.worth_carrying(&fresh) {
             let live: Vec<(RegionId, CheckpointInfo)> = self
                 .newest
                 .iter()
@@ -71,9 +71,10 @@ impl Checkpoints {
         }
     }
 
-    /// Files that take more space than they are worth, the emptiest first. One with damage is left alone.
-    pub(super) fn worth_carrying(&self) -> Vec<u64> {
-        let live = self.live_bytes();
+    /// Files that take more space than they are worth, the emptiest first, when the regions in `replaced` have newer
+    /// states elsewhere. One with damage is left alone.
+    pub(super) fn worth_carrying(&self, replaced: &BTreeSet<RegionId>) -> Vec<u64> {
+        let live = self.live_bytes(replaced);
         let is_small = |bytes: u64| bytes < SMALL_FILE_BYTES;
         let smalls = live.values().filter(|bytes| is_small(**bytes)).count();
         let is_crowded = self.files.len() > FILES_MAX && smalls > 1;
@@ -89,9 +90,10 @@ impl Checkpoints {
         worth.into_iter().map(|(_, number)| number).collect()
     }
 
-    pub(super) fn live_bytes(&self) -> BTreeMap<u64, u64> {
+    /// Bytes of each file's sections that are their region's newest.
+    pub(super) fn live_bytes(&self, replaced: &BTreeSet<RegionId>) -> BTreeMap<u64, u64> {
         let mut live = BTreeMap::new();
-        for info in self.newest.values() {
+        for (_, info) in self.newest.iter().filter(|(region, _)| !replaced.contains(region)) {
             *live.entry(info.file).or_default() += info.place.length;
         }
         live

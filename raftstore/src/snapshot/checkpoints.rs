@@ -9,7 +9,7 @@
 //! - Space: a file in which less than half of the section bytes are live is carried into the next written file, so that
 //!   the files take at most twice what is live once the carrying has caught up; it moves 256 MiB per file at most.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -291,7 +291,8 @@ impl Checkpoints {
 
     /// Removes the files that nobody needs. One that cannot be removed now is tried again next time.
     fn collect(&mut self) {
-        let live = self.live_bytes();
+        let none = BTreeSet::new();
+        let live = self.live_bytes(&none);
         let newest = &self.newest;
         let is_newer =
             |(region, at): &(RegionId, LogPos)| newest.get(region).is_some_and(|n| n.at.index >= at.index);
@@ -300,7 +301,7 @@ impl Checkpoints {
         };
         let disk = &self.disk;
         self.files.retain(|number, file| !(is_dead(number, file) && disk.remove(&name_of(*number)).is_ok()));
-        self.wants_carrying = !self.worth_carrying().is_empty();
+        self.wants_carrying = !self.worth_carrying(&none).is_empty();
     }
 }
 

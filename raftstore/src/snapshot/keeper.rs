@@ -276,8 +276,9 @@ impl Keeper {
                 self.counters.went_wrong(&error);
                 let later = now.after(self.limits.retry_ticks);
                 self.carry_at = later;
-                let left: BTreeSet<RegionId> = self.taken.iter().map(|taken| taken.region).collect();
-                self.wanted.extend(regions.difference(&left).map(|region| (*region, later)));
+                // The rest would most likely fail as well, and keeping it would pin memory: take it anew.
+                self.taken.clear();
+                self.wanted.extend(regions.into_iter().map(|region| (region, later)));
             }
         }
     }

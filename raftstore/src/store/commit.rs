@@ -1,6 +1,5 @@
 //! Commit: what a quorum holds goes to the apply threads, and reads behind it; the turn of a region ends here.
 
-use super::config::LOG_TAIL_ENTRIES;
 use super::replica::{Condition, Slot};
 use super::worker::Worker;
 use crate::apply::{Job, SnapshotPurpose};
@@ -96,8 +95,9 @@ impl Worker {
 
     /// The newest index through which a checkpoint lets the log of this replica be forgotten.
     fn compactable(&mut self, slot: Slot, at: Index) -> Index {
+        let tail = self.shared.config.log_tail_entries;
         let replica = self.replica(slot);
-        let kept = Index(replica.raft.last_index().0.saturating_sub(LOG_TAIL_ENTRIES));
+        let kept = Index(replica.raft.last_index().0.saturating_sub(tail));
         let needed = replica.raft.min_matched().unwrap_or(at);
         at.min(needed.max(kept))
     }

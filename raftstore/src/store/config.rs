@@ -25,9 +25,6 @@ pub(super) const LANE_RETRY_TICKS: u64 = 100;
 /// Beyond so many tasks that wait for the keeper, pieces of snapshots are dropped; they come again.
 pub(super) const KEEPER_TASKS_MAX: usize = 1024;
 
-/// How many entries a compaction leaves for followers that are a little behind, so that they need no snapshot.
-pub(super) const LOG_TAIL_ENTRIES: u64 = 4096;
-
 /// How a store runs. `StoreConfig::new` gives the values that are right for most.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
@@ -61,6 +58,9 @@ pub struct StoreConfig {
     pub proposals_bytes_max: usize,
     /// A region is checkpointed when its log has grown by this much since the last time, in bytes.
     pub checkpoint_log_bytes: u64,
+    /// How many entries a leader's compaction leaves for followers that are a little behind, so that they need no
+    /// snapshot.
+    pub log_tail_entries: u64,
     /// Seeds everything random in the store.
     pub seed: u64,
     /// A wrong build of the driver, for tests that must notice it.
@@ -95,6 +95,7 @@ impl StoreConfig {
             unanswered_max: 1 << 18,
             proposals_bytes_max: 64 << 20,
             checkpoint_log_bytes: 64 << 20,
+            log_tail_entries: 4096,
             seed,
             #[cfg(feature = "mutants")]
             mutant: None,

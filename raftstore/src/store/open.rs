@@ -204,8 +204,9 @@ impl Opening<'_> {
         if start.base.index > applied.index {
             why = Some(format!("its log begins after entry {} but its checkpoint ends at {}", start.base.index, applied.index));
         }
-        if applied.index > start.last {
-            // Machine first, then log: the log had not followed yet.
+        if applied != LogPos::default() && !holds(&start, applied) {
+            // Machine first, then log: a snapshot was adopted and the log had not followed yet. What it holds is older,
+            // or is another history that the snapshot replaced.
             restarts.restart(region.stream(), applied.index.0, applied.term.0);
             start = Start { base: applied, runs: Vec::new(), last: applied.index, ..start };
         }
@@ -258,6 +259,16 @@ impl Opening<'_> {
             // Another phase for every region, store and life.
             seed: config.seed ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ id.0.rotate_left(32) ^ config.life.0,
         }
+    }
+}
+
+/// Whether a log contains the entry at `pos`, or was compacted through it.
+fn holds(start: &Start, pos: LogPos) -> bool {
+    let newest_run = start.runs.iter().rev().find(|(first, _)| *first <= pos.index);
+    match newest_run {
+        _ if pos.index <= start.base.index => pos == start.base,
+        Some((_, term)) => pos.index <= start.last && *term == pos.term,
+        None => false,
     }
 }
 

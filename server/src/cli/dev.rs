@@ -79,6 +79,7 @@ fn bind(address: &str, flag: &str) -> Result<Bound, Failure> {
     bound.map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
+            std::io::ErrorKind::InvalidInput => "write it as HOST:PORT, such as 127.0.0.1:6379".to_owned(),
             _ => error.to_string(),
         };
         Failure::not_begun(format!("cannot listen on {address}: {why}; choose another address with {flag}"))

@@ -164,3 +164,66 @@ impl Gathering {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::outbox::Form;
+    use super::*;
+    use crate::resp::Protocol;
+
+    const FORM: Form = Form { protocol: Protocol::Resp2, is_silent: false };
+
+    fn get(key: &'static str) -> Command {
+        Command::Get { key: key.into() }
+    }
+
+    fn parts(outbox: &Arc<Outbox>, commands: Vec<Command>) -> Vec<Part> {
+        let count = |answers: Result<Vec<Answer>, Reply>| {
+            answers.map_or_else(|error| error, |a| Reply::Integer(a.len() as i64))
+        };
+        Part::all_of(Work::Several(commands, Box::new(count)), outbox.reserve(FORM, 0))
+    }
+
+    fn ready(outbox: &Outbox) -> Vec<Reply> {
+        let mut taken = Vec::new();
+        outbox.take_ready(usize::MAX, &mut taken);
+        taken.into_iter().map(|(_, reply)| reply).collect()
+    }
+
+    #[test]
+    fn the_last_answer_makes_the_reply() {
+        let outbox = Arc::new(Outbox::default());
+        let mut parts = parts(&outbox, vec![get("a"), get("b")]);
+        parts.remove(1).answered(2, Ok(Answer::Value(None)));
+        assert_eq!(ready(&outbox), []);
+        parts.remove(0).answered(1, Ok(Answer::Value(None)));
+        assert_eq!(ready(&outbox), [Reply::Integer(2)]);
+    }
+
+    #[test]
+    fn a_refused_part_is_kept_only_while_it_is_the_newest() {
+        let outbox = Arc::new(Outbox::default());
+        let mut parts = parts(&outbox, vec![get("a"), get("b")]);
+        let (first, second) =
+            (outbox.submitting(false).expect("no reads"), outbox.submitting(false).expect("no reads"));
+        parts.remove(1).answered(second, Err(Error::Busy));
+        let (kept, error) = outbox.take_refused().expect("the newest is kept");
+        assert_eq!(error, Error::Busy);
+        parts.remove(0).answered(first, Err(Error::Busy));
+        assert!(outbox.take_refused().is_none());
+        kept.answered(3, Ok(Answer::Value(None)));
+        assert!(matches!(&ready(&outbox)[..], [Reply::Error(text)] if text.starts_with("TRYAGAIN")));
+    }
+
+    #[test]
+    fn work_that_is_cut_still_makes_one_reply() {
+        let outbox = Arc::new(Outbox::default());
+        let whole = parts(&outbox, vec![get("ab")]).remove(0);
+        let mut pieces = whole.cut(vec![get("a"), get("b"), get("c")]);
+        while let Some(piece) = pieces.pop() {
+            assert_eq!(ready(&outbox), []);
+            piece.answered(1, Ok(Answer::Value(None)));
+        }
+        assert_eq!(ready(&outbox), [Reply::Integer(3)]);
+    }
+}

@@ -121,8 +121,8 @@ pub(crate) fn may_be_frame(bytes: &[u8], salt: u64) -> bool {
     bytes.len() >= FRAME_HEADER_BYTES && bytes[0] == FRAME_TYPE && u64_at(bytes, SALT_AT) == salt
 }
 
-/// Reads the header of a frame that must be of this segment and stand at `lsn`. `bytes` reach from its start to the
-/// end of the segment; no length in them is believed before it was found to fit.
+/// Reads the header of a frame that must be of this segment and stand at `lsn`. `bytes` reach from its start
+/// to the end of the segment; no length in them is believed before it was found to fit.
 pub(crate) fn decode_frame(bytes: &[u8], segment: u32, salt: u64, lsn: u64) -> Result<FrameHead, Fault> {
     if !may_be_frame(bytes, salt) {
         return Err(Fault::Invalid);
@@ -157,7 +157,8 @@ pub(crate) fn decode_frame(bytes: &[u8], segment: u32, salt: u64, lsn: u64) -> R
     Ok(FrameHead { place, length, records })
 }
 
-/// The records of a whole frame, each with the range of its body in the frame; `None` if they do not fill it exactly.
+/// The records of a whole frame, each with the range of its body in the frame; `None` if they do not fill it
+/// exactly.
 pub(crate) fn decode_records(head: &FrameHead, frame: &[u8]) -> Option<Vec<(RecordHead, usize)>> {
     let mut records = Vec::with_capacity(head.records as usize);
     let mut body = bodies_offset(head.records as usize);

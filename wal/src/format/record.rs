@@ -116,7 +116,8 @@ pub(crate) fn check_entry(salt: u64, stream: u64, index: u64, payload: &[u8], cr
     crc32fast::hash(payload) ^ entry_mask(salt, stream, index) == crc
 }
 
-/// The range of an entry in a run's body, and its checksum. Every offset is checked: the table may be damaged.
+/// The range of an entry in a run's body, and its checksum. Every offset is checked: the table may be
+/// damaged.
 pub(crate) fn entry_range(
     body: &[u8],
     slot: usize,
@@ -161,7 +162,8 @@ pub(crate) fn salt_table(salt: u64, head: &RecordHead, body: &mut [u8]) {
     }
 }
 
-/// What is mixed into an entry's checksum, so that bytes of another segment, stream or index never pass for it.
+/// What is mixed into an entry's checksum, so that bytes of another segment, stream or index never pass for
+/// it.
 fn entry_mask(salt: u64, stream: u64, index: u64) -> u32 {
     let mixed = salt ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ index.wrapping_mul(0xd6e8_feb8_6659_fd93);
     (mixed ^ (mixed >> 32)) as u32

@@ -21,7 +21,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) number: u32,
     /// The segment before it; 0 for none.
     pub(crate) previous: u32,
-    /// The position of its first byte behind the header page, which is also where the segment before it ended.
+    /// The position of its first byte behind the header page, which is also where the segment before it
+    /// ended.
     pub(crate) start: u64,
     /// Mixed into every checksum, and new with every use of the file.
     pub(crate) salt: u64,
@@ -65,7 +66,8 @@ impl SegmentHeader {
         out
     }
 
-    /// Reads a header page. Of two whole copies that differ (the page was being rewritten) the newer one counts.
+    /// Reads a header page. Of two whole copies that differ (the page was being rewritten) the newer one
+    /// counts.
     pub(crate) fn decode(page: &[u8]) -> Result<SegmentHeader, Fault> {
         let copies = SEGMENT_HEADER_AT.map(|at| match page.get(at..at + SEGMENT_HEADER_BYTES) {
             Some(bytes) => SegmentHeader::decode_copy(bytes),

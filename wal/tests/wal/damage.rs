@@ -1,5 +1,5 @@
-//! Bits flip in bytes that were durable: it is noticed, only the streams that are hit are marked, and it is never
-//! taken for a torn tail.
+//! Bits flip in bytes that were durable: it is noticed, only the streams that are hit are marked, and it is
+//! never taken for a torn tail.
 
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ fn frames(bytes: &[u8]) -> Vec<usize> {
     (4096..bytes.len()).step_by(4096).filter(|at| bytes[*at] == 1).take(FRAMES as usize).collect()
 }
 
-/// Any bit of a frame that holds data flips: exactly the streams of this frame are marked, or none if only padding
-/// was hit; all others are whole, and nothing is cut.
+/// Any bit of a frame that holds data flips: exactly the streams of this frame are marked, or none if only
+/// padding was hit; all others are whole, and nothing is cut.
 #[test]
 fn a_flip_marks_whom_it_hits() {
     let clean = newest(&written());
@@ -101,7 +101,8 @@ fn a_mark_stays_until_the_stream_is_removed() {
     assert!(open(&disk).1.damaged.is_empty());
 }
 
-/// The head and the trailer of a frame are both gone: nobody knows whom it was about, so everyone is in doubt.
+/// The head and the trailer of a frame are both gone: nobody knows whom it was about, so everyone is in
+/// doubt.
 #[test]
 fn a_hole_without_names_puts_all_in_doubt() {
     let disk = written();
@@ -188,4 +189,48 @@ fn strangers_are_refused() {
     file.write_at(0, &bytes).unwrap();
     let error = Wal::open(Arc::new(mine), WalConfig::small()).map(drop).unwrap_err();
     assert!(matches!(error, WalError::Foreign { .. }), "{error}");
+}
+
+/// Names mean nothing: swapped files are the same log. A segment that is gone is noticed, and stays noticed.
+#[test]
+fn a_lost_segment_is_noticed() {
+    let disk = MemDisk::new(1);
+    let (wal, _) = open(&disk);
+    let mut batch = Batch::new();
+    for n in 1..=200 {
+        batch.entries(StreamId(n % 4), n.div_ceil(4), 1, [vec![n as u8; 3000].as_slice()]);
+        wal.append(&mut batch).unwrap();
+        wal.sync().unwrap();
+    }
+    wal.maintain().unwrap();
+    drop(wal);
+    let used = |disk: &MemDisk| {
+        let mut files: Vec<_> =
+            disk.list().unwrap().into_iter().map(|name| (read_all(disk, &name)[32], name)).collect();
+        files.retain(|(number, _)| *number != 0);
+        files.sort();
+        files.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
+    };
+    let files = used(&disk);
+    assert!(files.len() > 4);
+    for (from, to) in
+        [(&files[0], "segment-99"), (&files[1], &files[0][..]), (&"segment-99".to_owned(), &files[1][..])]
+    {
+        disk.rename(from, to).unwrap();
+    }
+    let (wal, report) = open(&disk);
+    assert!(report.damaged.is_empty() && wal.streams().len() == 4);
+    drop(wal);
+    disk.remove(&used(&disk)[2]).unwrap();
+    for _ in 0..3 {
+        let (wal, report) = open(&disk);
+        assert_eq!(report.damaged.len(), 4);
+        wal.maintain().unwrap();
+    }
+    disk.remove(&used(&disk)[0]).unwrap();
+    for _ in 0..2 {
+        let (wal, report) = open(&disk);
+        assert_eq!(report.damaged.len(), wal.streams().len());
+        wal.maintain().unwrap();
+    }
 }

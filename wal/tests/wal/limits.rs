@@ -16,8 +16,8 @@ fn append(wal: &Wal, index: u64, bytes: usize) -> Result<skep_wal::Lsn, WalError
     wal.append(&mut batch)
 }
 
-/// The first failed sync is the last word. The next process reads what the medium holds and not what the page cache
-/// pretends: the dropped entry is gone, the one before it is there.
+/// The first failed sync is the last word. The next process reads what the medium holds and not what the page
+/// cache pretends: the dropped entry is gone, the one before it is there.
 #[test]
 fn a_failed_sync_poisons_for_good() {
     let disk = MemDisk::new(1);

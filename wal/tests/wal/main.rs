@@ -1,5 +1,7 @@
 //! The log as its users see it, on a disk that may crash, rot, fill up and lie.
 
+#![allow(clippy::unwrap_used)] // All of this is tests.
+
 mod damage;
 mod limits;
 mod model;

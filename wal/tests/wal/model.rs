@@ -1,5 +1,5 @@
-//! The log against its twin, through crashes at any point: nothing acknowledged is lost, batches are atomic, order is
-//! kept, and what was never acknowledged may be lost only from the end.
+//! The log against its twin, through crashes at any point: nothing acknowledged is lost, batches are atomic,
+//! order is kept, and what was never acknowledged may be lost only from the end.
 
 use std::sync::Arc;
 

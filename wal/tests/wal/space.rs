@@ -1,4 +1,5 @@
-//! The log stays short: idle streams are carried forward, segments are recycled, and their old bytes never parse.
+//! The log stays short: idle streams are carried forward, segments are recycled, and their old bytes never
+//! parse.
 
 use std::sync::Arc;
 
@@ -20,8 +21,9 @@ fn idle_streams(wal: &Wal) -> Twin {
     Twin::of(wal)
 }
 
-/// One busy stream, two hundred that wrote once. The log is a few segments long however much is written, and after a
-/// crash the idle ones are as they were, though the segments they wrote to have been overwritten many times.
+/// One busy stream, two hundred that wrote once. The log is a few segments long however much is written, and
+/// after a crash the idle ones are as they were, though the segments they wrote to have been overwritten many
+/// times.
 #[test]
 fn idle_streams_do_not_pin_the_log() {
     let disk = MemDisk::new(3);
@@ -104,7 +106,8 @@ fn large_streams_are_reported() {
     assert!(wal.usage().segments < before);
 }
 
-/// On a real file system: slices of the map stay what they were while their segment would like to be recycled.
+/// On a real file system: slices of the map stay what they were while their segment would like to be
+/// recycled.
 #[test]
 fn held_slices_hold_back_recycling() {
     let directory = tempfile::tempdir().unwrap();

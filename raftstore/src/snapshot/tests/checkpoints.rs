@@ -9,7 +9,7 @@ use skep_wal::{Disk, MemDisk};
 
 use super::stop_disk::StopDisk;
 use super::*;
-use crate::snapshot::checkpoints::{Checkpointed, CheckpointInfo, Checkpoints};
+use crate::snapshot::checkpoints::{CheckpointInfo, Checkpointed, Checkpoints};
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::format::{self, CHUNK_BYTES};
 
@@ -123,7 +123,8 @@ fn a_state_that_cannot_be_written_spoils_no_other_of_the_file() {
         let disk = MemDisk::new(1);
         let mut checkpoints = open(&disk);
         let broken = Taken { region: B, meta: meta(9), source: Box::new(Broken(panics)) };
-        let written = write(&mut checkpoints, vec![taken(A, 5, 10), broken, taken(RegionId(3), 5, 10)]).unwrap();
+        let written =
+            write(&mut checkpoints, vec![taken(A, 5, 10), broken, taken(RegionId(3), 5, 10)]).unwrap();
         assert_eq!(written.done, [(A, at(5)), (RegionId(3), at(5))]);
         assert!(written.failed[0].1.to_string().contains("no words"), "{:?}", written.failed);
         let checkpoints = open(&disk);
@@ -180,7 +181,9 @@ fn a_failed_sync_reports_nothing_as_durable() {
         assert!(write(&mut checkpoints, vec![taken(A, 6, 11)]).is_err());
         assert_eq!(state(&checkpoints, A), Some((5, 10)));
         disk.crash(3);
-        assert_eq!(state(&open(&disk), A), Some((5, 10)));
+        // The file itself was synced in the second case, and its name may have become durable without a sync.
+        let is_left = state(&open(&disk), A);
+        assert!(is_left == Some((5, 10)) || (after == 1 && is_left == Some((6, 11))), "{is_left:?}");
     }
 }
 
@@ -204,7 +207,8 @@ fn damage_in_one_section_is_named_and_the_others_and_the_file_stay() {
     let (mut checkpoints, found) = try_open(&disk).unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), [&B]);
     let damage = checkpoints.damaged()[0].to_string();
-    let expected = "the snapshot of ra in checkpoint-0000000000000001 is damaged: the checksum of a chunk does not hold";
+    let expected =
+        "the snapshot of ra in checkpoint-0000000000000001 is damaged: the checksum of a chunk does not hold";
     assert_eq!(damage, expected);
     write(&mut checkpoints, vec![taken(B, 6, 10)]).unwrap();
     assert_eq!(disk.list().unwrap().len(), 2);
@@ -224,7 +228,15 @@ fn the_golden_bytes_of_a_file() {
 }
 
 /// Header; prefix and description; genesis; chunk; end; index; trailer.
-const GOLDEN: &str = "";
+const GOLDEN: &str = "
+    534b5043 01000000 bc0a0000 00000000 0100000000000000 2e1ebdf9 00000000
+    40000000 3996e4f3 53454354 0a00000000000000 0500000000000000 0300000000000000
+    02000000 0200000001000000 bc0a000001000000 00000000 00000000
+    04000000 626f726e
+    04000000 9aff0121 223d1c7f
+    00000000 22e9c441 0400000000000000 9aff0121
+    494e4458 01000000 0a00000000000000 2000000000000000 6800000000000000 0500000000000000 0300000000000000
+    8800000000000000 30000000 8bcbf49f 64885af1 534b5045";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]

@@ -15,7 +15,9 @@ use crate::ids::{Index, Life, RegionId, ReplicaId, StoreId, Term, Tick};
 use crate::machine::{Committed, Fatal, SnapshotSource, StateMachine};
 use crate::message::StoreMessage;
 use crate::raft::LogPos;
-use crate::snapshot::{Checkpoints, Keeper, KeeperLimits, KeeperOutcome, KeeperParts, KeeperSink, KeeperTask};
+use crate::snapshot::{
+    Checkpoints, Keeper, KeeperLimits, KeeperOutcome, KeeperParts, KeeperSink, KeeperTask,
+};
 use crate::transport::{Lane, Transport};
 use crate::wire;
 
@@ -114,7 +116,8 @@ impl Network {
     /// What arrives now.
     pub(super) fn deliver(&self, weather: Weather) -> Vec<(StoreId, StoreId, Bytes)> {
         let mut arrived = Vec::new();
-        for frame in std::mem::take(&mut *self.frames.lock()) {
+        let frames = std::mem::take(&mut *self.frames.lock());
+        for frame in frames {
             if self.per_cent() < weather.lost {
                 continue;
             }
@@ -180,7 +183,13 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(store: StoreId, life: u64, disk: MemDisk, network: &Arc<Network>, limits: KeeperLimits) -> Node {
+    pub(super) fn new(
+        store: StoreId,
+        life: u64,
+        disk: MemDisk,
+        network: &Arc<Network>,
+        limits: KeeperLimits,
+    ) -> Node {
         let desk = Arc::new(Desk::default());
         let pool = ApplyPool::new(Arc::new(NoLog), desk.clone(), ApplyLimits::default());
         let (checkpoints, _) = Checkpoints::open(Arc::new(disk.clone()), store).unwrap();
@@ -227,7 +236,8 @@ impl Node {
     pub(super) fn step(&mut self, now: Tick) {
         while self.keeper.step(now) {}
         while self.pool.step() {}
-        for outcome in std::mem::take(&mut *self.desk.applied.lock()) {
+        let applied = std::mem::take(&mut *self.desk.applied.lock());
+        for outcome in applied {
             match outcome {
                 ApplyOutcome::SnapshotTaken { region, purpose, source } => {
                     let meta = meta(source.at().index.0);
@@ -242,14 +252,17 @@ impl Node {
                 ApplyOutcome::Applied { .. } => {}
             }
         }
-        for outcome in std::mem::take(&mut *self.desk.kept.lock()) {
+        let kept = std::mem::take(&mut *self.desk.kept.lock());
+        for outcome in kept {
             match outcome {
                 KeeperOutcome::Received(received) if self.wants => {
                     let handle = self.pool.handle(received.region).unwrap();
                     handle.push(Job::Restore(received));
                 }
                 KeeperOutcome::Received(received) => self.tell(KeeperTask::Discard(received)),
-                KeeperOutcome::Adopted(received) => self.events.push(format!("adopted {:?}", received.meta.at)),
+                KeeperOutcome::Adopted(received) => {
+                    self.events.push(format!("adopted {:?}", received.meta.at))
+                }
                 KeeperOutcome::Checkpointed { region, at } => {
                     self.events.push(format!("checkpointed {region} {at:?}"));
                 }

@@ -1,0 +1,120 @@
+//! A server with three stores in this process, and a client that shows every byte of a reply.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_engine::{LocalCluster, LocalConfig};
+use skep_server::{Server, ServerConfig, admin, listener};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+pub struct Running {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub server: Arc<Server>,
+    runtime: Runtime,
+    listening: Option<JoinHandle<()>>,
+    _data: TempDir,
+}
+
+impl Running {
+    pub fn start() -> Running {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = LocalConfig::new(data.path().join("data"));
+        config.segment_bytes = 4 << 20;
+        config.regions = 8;
+        let cluster = Arc::new(LocalCluster::open(config).unwrap());
+        cluster.wait_ready(Duration::from_secs(30)).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (clients, address) = bind(&runtime);
+        let (probes, admin) = bind(&runtime);
+        let request_timeout = Duration::from_secs(5);
+        let config = ServerConfig { listen: address, data: data.path().to_owned(), request_timeout };
+        let server = Arc::new(Server::new(cluster, config));
+        let listening = Some(runtime.spawn(listener::serve(Arc::clone(&server), clients)));
+        runtime.spawn(admin::serve(Arc::clone(&server), probes));
+        Running { address, admin, server, runtime, listening, _data: data }
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::to(self.address)
+    }
+
+    /// Stops taking clients, and returns when all are gone.
+    pub fn stop(&mut self) {
+        self.server.stop();
+        if let Some(listening) = self.listening.take() {
+            self.runtime.block_on(listening).unwrap();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        self.server.cluster().close().unwrap();
+    }
+}
+
+fn bind(runtime: &Runtime) -> (tokio::net::TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _guard = runtime.enter();
+    (tokio::net::TcpListener::from_std(listener).unwrap(), address)
+}
+
+pub struct Client(pub TcpStream);
+
+impl Client {
+    pub fn to(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Client(stream)
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// Reads exactly these bytes.
+    #[track_caller]
+    pub fn expect(&mut self, wanted: &[u8]) {
+        let mut got = vec![0; wanted.len()];
+        self.0.read_exact(&mut got).unwrap();
+        assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(wanted));
+    }
+
+    /// One inline command and its whole reply.
+    #[track_caller]
+    pub fn says(&mut self, line: &str, reply: &str) {
+        self.send(format!("{line}\r\nECHO end-of-reply\r\n").as_bytes());
+        self.expect(format!("{reply}$12\r\nend-of-reply\r\n").as_bytes());
+    }
+
+    /// All that comes until the server closes.
+    pub fn rest(mut self) -> String {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).unwrap();
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    /// Says that nothing more will come.
+    pub fn ends(&mut self) {
+        self.0.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+pub fn command(words: &[&[u8]]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}

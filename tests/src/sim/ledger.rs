@@ -1,0 +1,109 @@
+//! What is observed from outside and must fit together, whoever says it: who led, what was applied, to what effect.
+
+use std::collections::BTreeMap;
+
+use skep_raftstore::ids::{Index, RegionId, StoreId, Term};
+use skep_raftstore::machine::Committed;
+use skep_raftstore::raft::{LogPos, Role};
+use skep_raftstore::store::RegionStatus;
+
+use super::chance::mixed;
+
+/// See the page of this file. The first broken rule is kept, in words.
+#[derive(Default)]
+pub(super) struct Ledger {
+    leaders: BTreeMap<(RegionId, Term), StoreId>,
+    /// The entry that was applied at an index: its term, and a hash of what it says.
+    entries: BTreeMap<(RegionId, Index), (Term, u64)>,
+    /// The digest of the state after an index.
+    digests: BTreeMap<(RegionId, Index), u64>,
+    /// Where each replica's machine stands, in its present life.
+    states: BTreeMap<(StoreId, RegionId), (LogPos, u64)>,
+    /// How far each replica was seen to be committed, in its present life.
+    commits: BTreeMap<(StoreId, RegionId), Index>,
+    pub(super) broken: Option<String>,
+    pub(super) elections: u64,
+    pub(super) applied: u64,
+    pub(super) restored: u64,
+}
+
+impl Ledger {
+    pub(super) fn break_rule(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    /// At most one leader in a term of a region, and a commit index that never goes back in a life.
+    pub(super) fn saw(&mut self, store: StoreId, status: &RegionStatus) {
+        let region = status.region;
+        if let Some(why) = &status.stopped {
+            self.break_rule(format!("{region} stopped on {store}: {why}"));
+        }
+        if status.role == Role::Leader {
+            let elections = &mut self.elections;
+            let leader = *self.leaders.entry((region, status.term)).or_insert_with(|| {
+                *elections += 1;
+                store
+            });
+            if leader != store {
+                self.break_rule(format!("{leader} and {store} both lead {region} in term {}", status.term.0));
+            }
+        }
+        let commit = self.commits.entry((store, region)).or_insert(status.commit);
+        let before = std::mem::replace(commit, status.commit);
+        if status.commit < before {
+            let (before, now) = (before.0, status.commit.0);
+            self.break_rule(format!("{region} on {store} was committed through {before}, now through {now}"));
+        }
+    }
+
+    /// A machine is about to apply `batch`: in order, and the same entries as everyone.
+    pub(super) fn applies(&mut self, store: StoreId, region: RegionId, at: LogPos, batch: &[Committed]) {
+        let mut last = at.index;
+        for entry in batch {
+            self.applied += 1;
+            if entry.index != last.next() {
+                self.break_rule(format!(
+                    "{region} on {store} applies entry {} after entry {}",
+                    entry.index.0, last.0
+                ));
+            }
+            last = entry.index;
+            let what = (entry.term, hash_of(entry));
+            let known = *self.entries.entry((region, entry.index)).or_insert(what);
+            if known != what {
+                self.break_rule(format!(
+                    "{region} on {store}: entry {} of term {} is applied where another replica applied one of term {}",
+                    entry.index.0, entry.term.0, known.0.0
+                ));
+            }
+        }
+    }
+
+    /// A machine stands at `at` with this digest: replicas are equal at equal index.
+    pub(super) fn stands(&mut self, store: StoreId, region: RegionId, at: LogPos, digest: u64) {
+        self.states.insert((store, region), (at, digest));
+        let known = *self.digests.entry((region, at.index)).or_insert(digest);
+        if known != digest {
+            let index = at.index.0;
+            self.break_rule(format!("{region} on {store} differs from another replica after entry {index}"));
+        }
+    }
+
+    /// The store's process is gone.
+    pub(super) fn gone(&mut self, store: StoreId) {
+        self.commits.retain(|(of, _), _| *of != store);
+        self.states.retain(|(of, _), _| *of != store);
+    }
+
+    /// Where a replica's machine stands.
+    pub(super) fn state(&self, store: StoreId, region: RegionId) -> Option<(LogPos, u64)> {
+        self.states.get(&(store, region)).copied()
+    }
+}
+
+fn hash_of(entry: &Committed) -> u64 {
+    let origin = entry.origin.map_or(0, |origin| {
+        mixed(u64::from(origin.store.0) ^ mixed(origin.life.0 ^ mixed(origin.seq ^ mixed(origin.lowest))))
+    });
+    entry.body.iter().fold(mixed(entry.stamp.0 ^ origin), |hash, byte| mixed(hash ^ u64::from(*byte)))
+}

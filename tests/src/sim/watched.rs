@@ -1,0 +1,82 @@
+//! The engine's machines, with an observer between them and the store.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use skep_engine::by_hand;
+use skep_raftstore::ids::{RegionId, StoreId};
+use skep_raftstore::machine::{Committed, Fatal, MachineFactory, SnapshotSource, StateMachine};
+use skep_raftstore::raft::LogPos;
+
+use super::ledger::Ledger;
+
+/// Makes the machines of one store, and tells the ledger what they do.
+pub(super) struct WatchedMachines {
+    store: StoreId,
+    machines: Arc<dyn MachineFactory>,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+impl WatchedMachines {
+    pub(super) fn new(store: StoreId, ledger: Arc<Mutex<Ledger>>) -> WatchedMachines {
+        WatchedMachines { store, machines: by_hand::machines(), ledger }
+    }
+}
+
+impl MachineFactory for WatchedMachines {
+    fn create(&self, region: RegionId, genesis: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {
+        let machine = self.machines.create(region, genesis)?;
+        Ok(Box::new(Watched { store: self.store, region, machine, ledger: self.ledger.clone() }))
+    }
+}
+
+struct Watched {
+    store: StoreId,
+    region: RegionId,
+    machine: Box<dyn StateMachine>,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+impl Watched {
+    fn tell(&self) {
+        self.ledger.lock().stands(self.store, self.region, self.machine.applied(), self.machine.digest());
+    }
+}
+
+impl StateMachine for Watched {
+    fn applied(&self) -> LogPos {
+        self.machine.applied()
+    }
+
+    fn apply(&mut self, batch: &[Committed], replies: &mut Vec<Bytes>) -> Result<(), Fatal> {
+        self.ledger.lock().applies(self.store, self.region, self.machine.applied(), batch);
+        self.machine.apply(batch, replies)?;
+        self.tell();
+        Ok(())
+    }
+
+    fn read(&mut self, query: &Bytes) -> Bytes {
+        self.machine.read(query)
+    }
+
+    fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, Fatal> {
+        self.machine.snapshot()
+    }
+
+    fn restore(&mut self, from: &mut dyn io::Read) -> Result<(), Fatal> {
+        self.machine.restore(from)?;
+        self.ledger.lock().restored += 1;
+        self.tell();
+        Ok(())
+    }
+
+    fn size(&self) -> u64 {
+        self.machine.size()
+    }
+
+    fn digest(&self) -> u64 {
+        self.machine.digest()
+    }
+}
