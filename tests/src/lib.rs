@@ -1,1 +1,3 @@
-//! What the tests share.
+//! The simulator, and what the black-box tests of the binary share.
+
+pub mod sim;

@@ -27,7 +27,10 @@ impl KeyMachine for MemoryMachine {
     type Snapshot = MemorySnapshot;
 
     fn get(&self, key: &[u8]) -> Result<Option<Octets>, Fatal> {
-        Ok(self.pairs.get(key).cloned())
+        Ok(match Octets::in_place(key) {
+            Some(key) => self.pairs.get(&key).cloned(),
+            None => self.pairs.get(key).cloned(),
+        })
     }
 
     fn scan(&self, start: &[u8], end: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<(), Fatal> {
@@ -52,7 +55,11 @@ impl KeyMachine for MemoryMachine {
     }
 
     fn remove(&mut self, key: &[u8]) -> Result<bool, Fatal> {
-        let Some(old) = self.pairs.remove(key) else { return Ok(false) };
+        let old = match Octets::in_place(key) {
+            Some(key) => self.pairs.remove(&key),
+            None => self.pairs.remove(key),
+        };
+        let Some(old) = old else { return Ok(false) };
         self.bytes -= (key.len() + old.len()) as u64;
         Ok(true)
     }

@@ -18,6 +18,7 @@ pub struct Octets(Kept);
 
 #[derive(Clone)]
 enum Kept {
+    /// Zeros follow the bytes.
     Here { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
     Shared(Arc<[u8]>),
 }
@@ -25,6 +26,13 @@ enum Kept {
 const _: () = assert!(size_of::<Octets>() == 24);
 
 impl Octets {
+    /// `slice`, if it is short enough to be kept in place.
+    pub(crate) fn in_place(slice: &[u8]) -> Option<Octets> {
+        let mut bytes = [0; INLINE_BYTES_MAX];
+        bytes.get_mut(..slice.len())?.copy_from_slice(slice);
+        Some(Octets(Kept::Here { len: slice.len() as u8, bytes }))
+    }
+
     /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
@@ -49,12 +57,7 @@ impl Octets {
 
 impl From<&[u8]> for Octets {
     fn from(slice: &[u8]) -> Octets {
-        if slice.len() > INLINE_BYTES_MAX {
-            return Octets(Kept::Shared(slice.into()));
-        }
-        let mut bytes = [0; INLINE_BYTES_MAX];
-        bytes[..slice.len()].copy_from_slice(slice);
-        Octets(Kept::Here { len: slice.len() as u8, bytes })
+        Octets::in_place(slice).unwrap_or_else(|| Octets(Kept::Shared(slice.into())))
     }
 }
 
@@ -96,9 +99,30 @@ impl PartialOrd for Octets {
 }
 
 impl Ord for Octets {
+    /// As bytes are ordered. Most of what a tree does is this, so that strings kept in place are compared as three
+    /// numbers: a third less time for a write than with a call that compares any bytes.
+    #[inline]
     fn cmp(&self, other: &Octets) -> Ordering {
-        (**self).cmp(&**other)
+        match (&self.0, &other.0) {
+            (Kept::Here { len, bytes }, Kept::Here { len: other_len, bytes: other_bytes }) => {
+                // Equal up to the zeros: the one that has more of them is a prefix of the other.
+                numbers(bytes).cmp(&numbers(other_bytes)).then(len.cmp(other_len))
+            }
+            (Kept::Shared(_), _) | (_, Kept::Shared(_)) => (**self).cmp(&**other),
+        }
     }
+}
+
+/// Numbers that are ordered as the bytes are. The last two overlap, which changes nothing: what both cover is equal
+/// when the last is looked at.
+#[inline]
+fn numbers(bytes: &[u8; INLINE_BYTES_MAX]) -> [u64; 3] {
+    let number = |at: usize| {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_be_bytes(eight)
+    };
+    [number(0), number(8), number(INLINE_BYTES_MAX - 8)]
 }
 
 impl fmt::Debug for Octets {
@@ -109,6 +133,8 @@ impl fmt::Debug for Octets {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -125,10 +151,18 @@ mod tests {
         }
     }
 
-    #[test]
-    fn they_are_ordered_as_their_bytes_are() {
-        let texts: [&[u8]; 5] = [b"", b"a", b"aa", &[b'a'; 40], b"b"];
-        let kept: Vec<Octets> = texts.iter().map(|text| Octets::from(*text)).collect();
-        assert!(kept.is_sorted() && !kept.iter().rev().is_sorted());
+    proptest! {
+        /// Few different bytes, zeros among them, so that many strings begin alike.
+        #[test]
+        fn they_are_ordered_as_their_bytes_are(
+            a in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(255)], 0..26),
+            b in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(255)], 0..26),
+            common in 0usize..26,
+        ) {
+            let b = [&a[..common.min(a.len())], &b[..]].concat();
+            let (kept_a, kept_b) = (Octets::from(&a[..]), Octets::from(&b[..]));
+            prop_assert_eq!(kept_a.cmp(&kept_b), a.cmp(&b));
+            prop_assert_eq!(kept_a == kept_b, a == b);
+        }
     }
 }

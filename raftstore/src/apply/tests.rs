@@ -289,7 +289,9 @@ fn a_snapshot_is_of_the_state_after_the_jobs_before_it() {
     handle.push(apply(2, vec![]));
     let outcomes = scene.run_dry();
     assert!(matches!(&outcomes[0], ApplyOutcome::Applied { at, .. } if at.index == Index(1)));
-    assert!(matches!(&outcomes[1], ApplyOutcome::SnapshotTaken { source, .. } if source.at().index == Index(1)));
+    assert!(
+        matches!(&outcomes[1], ApplyOutcome::SnapshotTaken { source, .. } if source.at().index == Index(1))
+    );
     assert!(matches!(&outcomes[2], ApplyOutcome::Applied { at, .. } if at.index == Index(2)));
 }
 
@@ -307,7 +309,8 @@ fn a_stopped_region_is_forgotten_and_says_nothing_more() {
 fn a_stuck_machine_holds_one_thread_and_the_other_serves_everyone_else() {
     let scene = Scene::new(ApplyLimits::default());
     let stuck = scene.region(A, &[b"stuck", b"after"]);
-    let others: Vec<ApplyHandle> = (10..60).map(|region| scene.region(RegionId(region), &[b"x", b"y"])).collect();
+    let others: Vec<ApplyHandle> =
+        (10..60).map(|region| scene.region(RegionId(region), &[b"x", b"y"])).collect();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| scene.pool.run());

@@ -25,7 +25,11 @@ impl Worker {
             if bytes >= TURN_BYTES_MAX {
                 break;
             }
-            let next = self.first.take().or_else(|| self.aside.pop_front()).or_else(|| self.receiver.try_recv().ok());
+            let next = self
+                .first
+                .take()
+                .or_else(|| self.aside.pop_front())
+                .or_else(|| self.receiver.try_recv().ok());
             let Some(item) = next else { break };
             bytes += item.bytes();
             self.take_item(item, now);

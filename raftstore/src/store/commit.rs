@@ -49,7 +49,11 @@ impl Worker {
         }
         for to in effects.snapshot_for.drain(..) {
             let term = replica.standing.term;
-            replica.apply.push(Job::Snapshot(SnapshotPurpose::Follower { to, from: replica.raft.id(), term }));
+            replica.apply.push(Job::Snapshot(SnapshotPurpose::Follower {
+                to,
+                from: replica.raft.id(),
+                term,
+            }));
         }
     }
 

@@ -40,7 +40,9 @@ impl CommittedLog for SharedLog {
         out: &mut Vec<(Index, Term, Bytes)>,
     ) -> Result<(), String> {
         let mut found = Vec::new();
-        self.0.read(region.stream(), first.0, last.0, bytes_max, &mut found).map_err(|error| error.to_string())?;
+        self.0
+            .read(region.stream(), first.0, last.0, bytes_max, &mut found)
+            .map_err(|error| error.to_string())?;
         out.extend(found.into_iter().map(|entry| (Index(entry.index), Term(entry.term), entry.payload)));
         Ok(())
     }

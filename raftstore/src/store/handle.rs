@@ -161,7 +161,8 @@ impl Store {
             return Vec::new();
         }
         self.order_all(|| Control::Status(sender.clone()));
-        let reports = (0..self.inner.shared.inboxes.workers()).map_while(|_| receiver.recv_timeout(REPORT).ok());
+        let reports =
+            (0..self.inner.shared.inboxes.workers()).map_while(|_| receiver.recv_timeout(REPORT).ok());
         let mut regions: Vec<RegionStatus> = reports.flatten().collect();
         regions.sort_by_key(|status| status.region);
         regions

@@ -97,7 +97,8 @@ impl Lane {
         let to = self.target?;
         let first = self.taken.partition_point(|taken| taken.seq <= self.sent);
         let lowest = self.taken.front()?.seq;
-        let items: Vec<SubmitItem> = self.taken.range(first..).filter(|t| t.reply.is_some()).map(item).collect();
+        let items: Vec<SubmitItem> =
+            self.taken.range(first..).filter(|t| t.reply.is_some()).map(item).collect();
         self.sent = items.last()?.seq;
         let position = self.position;
         self.position += items.len() as u64;
@@ -108,7 +109,9 @@ impl Lane {
     pub(super) fn answer(&mut self, seq: u64, result: Result<Bytes, SubmitError>, now: Tick) -> Freed {
         self.heard = now;
         self.hops = 0;
-        let Ok(at) = self.taken.binary_search_by_key(&seq, |taken| taken.seq) else { return Freed::default() };
+        let Ok(at) = self.taken.binary_search_by_key(&seq, |taken| taken.seq) else {
+            return Freed::default();
+        };
         let Some(reply) = self.taken[at].reply.take() else { return Freed::default() };
         let bytes = std::mem::take(&mut self.taken[at].body).len();
         reply(result);
@@ -209,7 +212,11 @@ mod tests {
         lane.next_run();
         lane.answer(1, Ok(Bytes::new()), Tick(2));
         assert_eq!(lane.answer(3, Ok(Bytes::new()), Tick(2)), Freed { commands: 1, bytes: 1 });
-        assert_eq!(lane.answer(3, Ok(Bytes::new()), Tick(2)), Freed::default(), "a second answer changes nothing");
+        assert_eq!(
+            lane.answer(3, Ok(Bytes::new()), Tick(2)),
+            Freed::default(),
+            "a second answer changes nothing"
+        );
         lane.restart(8, Some(ReplicaId(2)), Tick(2));
         let run = lane.next_run().unwrap();
         assert_eq!((run.position, run.lowest), (0, 2));

@@ -123,8 +123,7 @@ impl Worker {
                 self.restart_lane(slot, Some(leader), now);
             }
             Refusal::Gap if may_hop => self.restart_lane(slot, target, now),
-            Refusal::Gap
-            | Refusal::NotLeader(_) | Refusal::Busy | Refusal::NoRegion | Refusal::Stopped => {
+            Refusal::Gap | Refusal::NotLeader(_) | Refusal::Busy | Refusal::NoRegion | Refusal::Stopped => {
                 self.restart_lane(slot, None, now);
             }
         }

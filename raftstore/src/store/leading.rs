@@ -83,7 +83,11 @@ impl Leading {
             if run.position != 0 {
                 return Err(Refusal::Gap);
             }
-            *accepted = Accepted { attempt: run.attempt, last_proposed: accepted.last_proposed, ..Accepted::default() };
+            *accepted = Accepted {
+                attempt: run.attempt,
+                last_proposed: accepted.last_proposed,
+                ..Accepted::default()
+            };
         }
         if run.position < accepted.position {
             return Ok(()); // a repeated frame

@@ -41,6 +41,8 @@ mod worker;
 
 pub use birth::{Birth, GENESIS_BYTES_MAX};
 pub use clock::{Clock, SystemClock};
+#[cfg(feature = "mutants")]
+pub use config::Mutant;
 pub use config::{StoreConfig, TICK};
 pub use error::OpenError;
 pub use handle::Store;

@@ -19,7 +19,7 @@ use super::clock::Clock;
 use super::committed_log::SharedLog;
 use super::config::StoreConfig;
 use super::error::OpenError;
-use super::inbox::Inboxes;
+use super::inbox::{Control, Inboxes};
 use super::replica::{Condition, Replica};
 use super::request::Request;
 use super::status::{Counters, RegionStatus};
@@ -115,7 +115,8 @@ impl StoreParts {
             config,
         };
         let shared = Arc::new(shared);
-        let opening = Opening { shared: &shared, pool: &pool, factory: &*factory, checkpoints: &checkpoints, known };
+        let opening =
+            Opening { shared: &shared, pool: &pool, factory: &*factory, checkpoints: &checkpoints, known };
         let (workers, hosted) = opening.host_all(&births)?;
         let keeper = Keeper::new(KeeperParts {
             store: shared.config.id,
@@ -137,6 +138,11 @@ impl StoreParts {
         self.shared.inboxes.submit(region, request);
     }
 
+    /// Asks the leader of `region`, if it is here, to hand over to `to`.
+    pub fn transfer_leadership(&self, region: RegionId, to: ReplicaId) {
+        self.shared.inboxes.owner_control(region, Control::Transfer { region, to });
+    }
+
     /// Every region's replica as it is now.
     pub fn region_status(&self) -> Vec<RegionStatus> {
         self.workers.iter().flat_map(|worker| worker.replicas.iter().map(RegionStatus::of)).collect()
@@ -151,7 +157,6 @@ impl StoreParts {
     pub fn hosted(&self) -> &[Hosted] {
         &self.hosted
     }
-
 }
 
 /// What the replicas are made from.
@@ -200,9 +205,12 @@ impl Opening<'_> {
         let machine = self.machine(&birth);
         let applied = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
         let mut start = start_of(&birth, &info, checkpoint)?;
-        let mut why = info.damaged.as_ref().map(|damage| damage_in_words(damage));
+        let mut why = info.damaged.as_ref().map(damage_in_words);
         if start.base.index > applied.index {
-            why = Some(format!("its log begins after entry {} but its checkpoint ends at {}", start.base.index, applied.index));
+            why = Some(format!(
+                "its log begins after entry {} but its checkpoint ends at {}",
+                start.base.index, applied.index
+            ));
         }
         if applied != LogPos::default() && !holds(&start, applied) {
             // Machine first, then log: a snapshot was adopted and the log had not followed yet. What it holds is older,
@@ -257,7 +265,10 @@ impl Opening<'_> {
             inflight_messages_max: config.inflight_messages_max,
             entries_per_message_max: config.entries_per_message_max,
             // Another phase for every region, store and life.
-            seed: config.seed ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ id.0.rotate_left(32) ^ config.life.0,
+            seed: config.seed
+                ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ^ id.0.rotate_left(32)
+                ^ config.life.0,
         }
     }
 }
@@ -312,7 +323,11 @@ fn bear(wal: &Wal, births: &[Birth], batch_bytes_max: u64) -> Result<(), OpenErr
     Ok(())
 }
 
-fn start_of(birth: &Birth, info: &StreamInfo, checkpoint: Option<&CheckpointInfo>) -> Result<Start, OpenError> {
+fn start_of(
+    birth: &Birth,
+    info: &StreamInfo,
+    checkpoint: Option<&CheckpointInfo>,
+) -> Result<Start, OpenError> {
     let membership = checkpoint.map_or(&birth.membership, |checkpoint| &checkpoint.membership).clone();
     Ok(Start {
         hard_state: hard_state::decode(&info.hard_state)?,

@@ -23,7 +23,12 @@ impl Worker {
             }
             ApplyOutcome::SnapshotTaken { purpose, source, .. } => {
                 let meta = self.replica(slot).snapshot_meta(source.at());
-                self.tell_keeper(KeeperTask::SnapshotTaken { region: self.replicas[slot.0 as usize].region, purpose, meta, source });
+                self.tell_keeper(KeeperTask::SnapshotTaken {
+                    region: self.replicas[slot.0 as usize].region,
+                    purpose,
+                    meta,
+                    source,
+                });
             }
             ApplyOutcome::Restored { received, .. } => self.tell_keeper(KeeperTask::Adopt(received)),
             ApplyOutcome::NotRestored { received, .. } => {
@@ -72,7 +77,9 @@ impl Worker {
     pub(super) fn tell_keeper(&self, task: KeeperTask) {
         // Chunks and their acknowledgements come again when they are lost; of the rest there is one for each question.
         let comes_again = matches!(task, KeeperTask::Chunk { .. } | KeeperTask::Ack { .. });
-        if comes_again && self.shared.keeper.len() > KEEPER_TASKS_MAX || self.shared.keeper.send(task).is_err() {
+        if comes_again && self.shared.keeper.len() > KEEPER_TASKS_MAX
+            || self.shared.keeper.send(task).is_err()
+        {
             self.shared.counters.keeper_busy.fetch_add(1, Ordering::Relaxed);
         }
     }

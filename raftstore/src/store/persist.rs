@@ -76,7 +76,8 @@ impl Worker {
             let payloads = run.iter().map(|entry| &entry.payload.bytes()[..]);
             self.batch.entries(stream, run[0].index.0, run[0].term.0, payloads);
         }
-        replica.log_bytes += effects.append.iter().map(|entry| entry.payload.bytes().len() as u64).sum::<u64>();
+        replica.log_bytes +=
+            effects.append.iter().map(|entry| entry.payload.bytes().len() as u64).sum::<u64>();
         self.shared.counters.entries_appended.fetch_add(effects.append.len() as u64, Ordering::Relaxed);
         effects.append.clear();
         self.parts.push(WritePart { slot, seq, held: effects.held.take() });

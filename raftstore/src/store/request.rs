@@ -42,9 +42,15 @@ pub enum SubmitError {
 impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SubmitError::TimedOut => f.write_str("no answer in time; a write may or may not have taken effect"),
-            SubmitError::Busy => f.write_str("too much unanswered work: nothing was done, try again a little later"),
-            SubmitError::DiskFull => f.write_str("the disk is full: nothing was done, free some space and try again"),
+            SubmitError::TimedOut => {
+                f.write_str("no answer in time; a write may or may not have taken effect")
+            }
+            SubmitError::Busy => {
+                f.write_str("too much unanswered work: nothing was done, try again a little later")
+            }
+            SubmitError::DiskFull => {
+                f.write_str("the disk is full: nothing was done, free some space and try again")
+            }
             SubmitError::NoRegion => f.write_str("the region is not on this store"),
             SubmitError::RegionStopped(why) => write!(f, "the region has stopped: {why}"),
             SubmitError::StoreStopped(why) => {

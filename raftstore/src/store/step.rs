@@ -29,7 +29,9 @@ impl Worker {
     /// Follows a change of leader, role or term.
     fn adapt(&mut self, slot: Slot, now: Tick) {
         let replica = self.replica(slot);
-        let Some(standing) = replica.effects.as_mut().and_then(|effects| effects.standing.take()) else { return };
+        let Some(standing) = replica.effects.as_mut().and_then(|effects| effects.standing.take()) else {
+            return;
+        };
         let before = std::mem::replace(&mut replica.standing, standing);
         if before.role == Role::Leader && (standing.role != Role::Leader || standing.term != before.term) {
             self.stop_leading(slot, standing);

@@ -56,7 +56,8 @@ impl<T> Wheel<T> {
         if self.armed == 0 {
             return None;
         }
-        let occupied = (0..BUCKETS as u64).find(|d| !self.buckets[(self.next.0 + d) as usize % BUCKETS].is_empty());
+        let occupied =
+            (0..BUCKETS as u64).find(|d| !self.buckets[(self.next.0 + d) as usize % BUCKETS].is_empty());
         Some(self.next.after(occupied.unwrap_or(BUCKETS as u64)))
     }
 }

@@ -108,6 +108,7 @@ pub struct Worker {
     pub(super) writes: VecDeque<Write>,
     pub(super) outbox: Outbox,
     pub(super) replies: Vec<(Slot, Vec<(ReplyTo, Bytes)>)>,
+    #[expect(clippy::vec_box, reason = "the boxes themselves move into the replicas that are ready")]
     pub(super) spare_effects: Vec<Box<Effects>>,
     /// How much of the ready list has been put into batches.
     pub(super) filled: usize,

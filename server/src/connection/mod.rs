@@ -63,19 +63,21 @@ struct Connection {
     counts: Totals,
 }
 
-/// Serves one client until it leaves, is killed, or the server stops.
-pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+/// Serves one client until it leaves, is killed, or the server stops. It has its place among the clients at once.
+pub(crate) fn serve(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> {
     // Replies are written whole; waiting for more to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let local = stream.local_addr().unwrap_or(server.listen);
     let stopping = server.stopping();
     let mut connection = Connection::new(Arc::clone(&server), stream, peer, local);
-    let id = connection.session.client.id;
-    if let Err(error) = connection.run(stopping).await {
-        tracing::debug!(client = id, %error, "connection lost");
+    async move {
+        let id = connection.session.client.id;
+        if let Err(error) = connection.run(stopping).await {
+            tracing::debug!(client = id, %error, "connection lost");
+        }
+        server.count(connection.counts);
+        server.clients.leave(id);
     }
-    server.count(connection.counts);
-    server.clients.leave(id);
 }
 
 impl Connection {

@@ -11,17 +11,17 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-pub struct Running {
-    pub address: SocketAddr,
-    pub admin: SocketAddr,
-    pub server: Arc<Server>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) server: Arc<Server>,
     runtime: Runtime,
     listening: Option<JoinHandle<()>>,
     _data: TempDir,
 }
 
 impl Running {
-    pub fn start() -> Running {
+    pub(crate) fn start() -> Running {
         let data = tempfile::tempdir().unwrap();
         let mut config = LocalConfig::new(data.path().join("data"));
         config.segment_bytes = 4 << 20;
@@ -40,12 +40,12 @@ impl Running {
         Running { address, admin, server, runtime, listening, _data: data }
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::to(self.address)
     }
 
     /// Stops taking clients, and returns when all are gone.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.server.stop();
         if let Some(listening) = self.listening.take() {
             self.runtime.block_on(listening).unwrap();
@@ -68,22 +68,22 @@ fn bind(runtime: &Runtime) -> (tokio::net::TcpListener, SocketAddr) {
     (tokio::net::TcpListener::from_std(listener).unwrap(), address)
 }
 
-pub struct Client(pub TcpStream);
+pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
-    pub fn to(address: SocketAddr) -> Client {
+    pub(crate) fn to(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Client(stream)
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
     /// Reads exactly these bytes.
     #[track_caller]
-    pub fn expect(&mut self, wanted: &[u8]) {
+    pub(crate) fn expect(&mut self, wanted: &[u8]) {
         let mut got = vec![0; wanted.len()];
         self.0.read_exact(&mut got).unwrap();
         assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(wanted));
@@ -91,25 +91,25 @@ impl Client {
 
     /// One inline command and its whole reply.
     #[track_caller]
-    pub fn says(&mut self, line: &str, reply: &str) {
+    pub(crate) fn says(&mut self, line: &str, reply: &str) {
         self.send(format!("{line}\r\nECHO end-of-reply\r\n").as_bytes());
         self.expect(format!("{reply}$12\r\nend-of-reply\r\n").as_bytes());
     }
 
     /// All that comes until the server closes.
-    pub fn rest(mut self) -> String {
+    pub(crate) fn rest(mut self) -> String {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).unwrap();
         String::from_utf8_lossy(&rest).into_owned()
     }
 
     /// Says that nothing more will come.
-    pub fn ends(&mut self) {
+    pub(crate) fn ends(&mut self) {
         self.0.shutdown(Shutdown::Write).unwrap();
     }
 }
 
-pub fn command(words: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn command(words: &[&[u8]]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());

@@ -1,10 +1,8 @@
 //! Deep pipelines, impatient clients and a server that stops: replies stay in order and nothing is forgotten.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read};
 
-use support::{Running, command};
+use super::support::{Running, command};
 
 #[test]
 fn one_connections_commands_take_effect_in_order() {

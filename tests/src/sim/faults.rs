@@ -1,0 +1,191 @@
+//! What goes wrong, and when: drawn from the seed, one fault after the other, until they stop and all is healed.
+
+use skep_raftstore::ids::StoreId;
+use skep_raftstore::transport::memory::{Crash, Link};
+
+use super::clock::RIGHT;
+use super::world::World;
+
+/// A store that is down stays so for so long, in ticks.
+const DOWN_TICKS: std::ops::RangeInclusive<u64> = 1..=250;
+
+/// The kinds of faults, each as often as it stands here.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    PowerCut,
+    PowerCutSoon,
+    AllPowerCut,
+    Kill,
+    SyncFails,
+    SnapshotSyncFails,
+    DiskFull,
+    SlowSyncs,
+    Pause,
+    ClockDrift,
+    ClockJump,
+    BlockOneWay,
+    Isolate,
+    NoisyLinks,
+    HealNetwork,
+    Transfer,
+}
+
+const ANY: [Fault; 20] = [
+    Fault::PowerCut,
+    Fault::PowerCutSoon,
+    Fault::PowerCutSoon,
+    Fault::AllPowerCut,
+    Fault::Kill,
+    Fault::SyncFails,
+    Fault::SnapshotSyncFails,
+    Fault::DiskFull,
+    Fault::SlowSyncs,
+    Fault::Pause,
+    Fault::ClockDrift,
+    Fault::ClockJump,
+    Fault::BlockOneWay,
+    Fault::Isolate,
+    Fault::Isolate,
+    Fault::NoisyLinks,
+    Fault::HealNetwork,
+    Fault::HealNetwork,
+    Fault::Transfer,
+    Fault::Transfer,
+];
+const POWER: [Fault; 3] = [Fault::PowerCut, Fault::AllPowerCut, Fault::AllPowerCut];
+
+impl World {
+    /// Something goes wrong, perhaps.
+    pub(super) fn maybe_fault(&mut self) {
+        if !self.chance.one_in(self.settings.plan.fault_every) {
+            return;
+        }
+        let fault =
+            if self.settings.plan.only_power_cuts { self.chance.pick(&POWER) } else { self.chance.pick(&ANY) };
+        let at = self.chance.below(self.nodes.len() as u64) as usize;
+        self.note(&format!("{fault:?} {at}"));
+        let seed = self.chance.bits();
+        match fault {
+            Fault::PowerCut => self.cut_power(at),
+            Fault::AllPowerCut => (0..self.nodes.len()).for_each(|at| self.cut_power(at)),
+            Fault::PowerCutSoon => {
+                let changes = self.chance.within(0..=30);
+                self.nodes[at].power.light_fuse(changes, seed);
+            }
+            Fault::Kill if self.nodes[at].parts.is_some() => {
+                self.nodes[at].power.kill();
+                self.take_down(at);
+            }
+            Fault::Kill => {}
+            Fault::SyncFails => {
+                self.nodes[at].may_fail = true;
+                self.nodes[at].power.log_disk().fail_sync(seed % 5, seed & 1 << 40 != 0);
+            }
+            Fault::SnapshotSyncFails => {
+                self.nodes[at].power.snapshot_disk().fail_sync(seed % 3, seed & 1 << 40 != 0);
+            }
+            Fault::DiskFull => self.fill_disk(at),
+            Fault::SlowSyncs => self.nodes[at].syncs_from = self.now + self.chance.within(10..=300),
+            Fault::Pause => self.nodes[at].paused_until = self.now + self.chance.within(5..=400),
+            Fault::ClockDrift => {
+                self.nodes[at].rate = self.chance.within(RIGHT * 7 / 10..=RIGHT * 13 / 10);
+                self.nodes[at].clock.set_ahead(self.chance.below(10_000));
+            }
+            Fault::ClockJump => self.nodes[at].clock.advance(RIGHT * self.chance.within(10..=400)),
+            Fault::BlockOneWay => {
+                let to = (at + 1 + self.chance.below(2) as usize) % self.nodes.len();
+                self.network.block(self.nodes[at].id, self.nodes[to].id);
+            }
+            Fault::Isolate => self.isolate(at),
+            Fault::NoisyLinks => self.make_noise(),
+            Fault::HealNetwork => self.heal_network(),
+            Fault::Transfer => self.transfer(at),
+        }
+    }
+
+    /// The power of one machine goes; what its store had sent may arrive yet.
+    pub(super) fn cut_power(&mut self, at: usize) {
+        if self.nodes[at].parts.is_some() {
+            let seed = self.chance.bits();
+            self.nodes[at].power.cut(seed);
+            self.take_down(at);
+        }
+    }
+
+    /// Its process is gone; it comes again later.
+    pub(super) fn take_down(&mut self, at: usize) {
+        self.crashes += 1;
+        let survive_per_million = self.chance.pick(&[0, 500_000, 1_000_000]);
+        let crash = Crash { survive_per_million, delay_ticks: 0..=self.chance.pick(&[0, 20, 200]) };
+        let id = self.nodes[at].id;
+        self.network.crash(id, &crash);
+        // What it still has to say, it says to nobody.
+        self.nodes[at].parts = None;
+        let _ = self.clients.take_replies(&mut |_| ());
+        self.ledger.lock().gone(id);
+        self.clients.lost_store(at, self.nodes.len(), &mut self.chance);
+        self.nodes[at].starts_at = self.now + if self.is_healed { 1 } else { self.chance.within(DOWN_TICKS) };
+    }
+
+    fn fill_disk(&mut self, at: usize) {
+        let bytes = self.chance.within(2..=6) * self.settings.segment_bytes;
+        self.nodes[at].power.log_disk().set_capacity(Some(bytes));
+        self.disk_frees_at[at] = self.now + self.chance.within(50..=400);
+    }
+
+    pub(super) fn free_disks(&mut self) {
+        for at in 0..self.nodes.len() {
+            if self.disk_frees_at[at] <= self.now {
+                self.disk_frees_at[at] = u64::MAX;
+                self.nodes[at].power.log_disk().set_capacity(None);
+            }
+        }
+    }
+
+    fn isolate(&mut self, at: usize) {
+        let ids: Vec<StoreId> = self.nodes.iter().map(|node| node.id).collect();
+        ids.iter().filter(|id| **id != ids[at]).for_each(|id| self.network.partition(ids[at], *id));
+    }
+
+    fn make_noise(&mut self) {
+        let link = Link {
+            loss_per_million: self.chance.pick(&[0, 50_000, 300_000]),
+            duplicate_per_million: self.chance.pick(&[0, 50_000, 300_000]),
+            delay_ticks: 0..=self.chance.pick(&[0, 5, 60]),
+            reorder: self.chance.one_in(2),
+            ..Link::default()
+        };
+        self.network.set_every_link(link);
+    }
+
+    fn heal_network(&mut self) {
+        self.network.set_every_link(self.settings.link.clone());
+    }
+
+    fn transfer(&mut self, at: usize) {
+        let status = self.nodes[at].parts.as_ref().map(|parts| parts.region_status()).unwrap_or_default();
+        if !status.is_empty() {
+            let region = self.chance.pick(&status);
+            let to = self.chance.pick(&region.membership.voters);
+            if let Some(parts) = &self.nodes[at].parts {
+                parts.transfer_leadership(region.region, to);
+            }
+        }
+    }
+
+    /// From here on nothing goes wrong any more.
+    pub(super) fn heal(&mut self) {
+        self.note("healed");
+        self.is_healed = true;
+        self.network.set_every_link(Link { delay_ticks: 0..=1, ..Link::default() });
+        for at in 0..self.nodes.len() {
+            self.disk_frees_at[at] = self.now;
+            let node = &mut self.nodes[at];
+            node.rate = RIGHT;
+            node.paused_until = 0;
+            node.syncs_from = 0;
+            node.starts_at = node.starts_at.min(self.now + 1);
+        }
+        self.free_disks();
+    }
+}

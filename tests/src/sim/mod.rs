@@ -1,0 +1,78 @@
+//! A simulation of whole stores, without threads: one seed decides everything, and the same seed always does the same.
+//!
+//! Three real stores (workers, syncs, apply pool and keeper, stepped by hand; the real log on disks in memory) serve a
+//! few clients over a network in memory, while power, disks, clocks, processes and the network fail. In the end the
+//! faults stop; then everything must heal, and everything that clients were told must be explained.
+
+mod chance;
+mod clients;
+mod clock;
+mod faults;
+mod ledger;
+pub mod linear;
+mod node;
+mod ordered;
+mod power;
+mod settings;
+mod watched;
+mod world;
+
+use std::fmt;
+
+pub use settings::Plan;
+use world::World;
+
+/// A rule that was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// When.
+    pub at_tick: u64,
+    /// Which, in words.
+    pub what: String,
+}
+
+/// What a run did.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// A number that stands for everything that happened.
+    pub trace: u64,
+    /// Simulated time.
+    pub seconds: u64,
+    /// Commands that clients gave.
+    pub operations: u64,
+    /// Of those, how many have an unknown outcome.
+    pub unknown: u64,
+    /// Power cuts and dead processes.
+    pub crashes: u64,
+    /// Elections that were won.
+    pub elections: u64,
+    /// Entries that were applied, on all replicas.
+    pub applied: u64,
+    /// Machines that were restored from a snapshot or checkpoint.
+    pub restored: u64,
+}
+
+/// Runs one seed to its end, or to the first broken rule. `is_told`: prints what happens.
+pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violation>) {
+    let mut world = World::new(seed, plan, is_told);
+    let result = world.run();
+    let ledger = world.ledger.lock();
+    let report = Report {
+        trace: world.trace(),
+        seconds: world.simulated_seconds(),
+        operations: world.clients.operations() as u64,
+        unknown: world.clients.unknown,
+        crashes: world.crashes,
+        elections: ledger.elections,
+        applied: ledger.applied,
+        restored: ledger.restored,
+    };
+    drop(ledger);
+    (report, result)
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at tick {}: {}", self.at_tick, self.what)
+    }
+}

@@ -1,0 +1,124 @@
+//! One store under simulation: its machine with two disks and a clock, and the process that runs on it now and then.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use skep_raftstore::ids::{Life, StoreId};
+use skep_raftstore::store::{
+    Birth, Clock, Disks, Inboxes, OpenError, StoreConfig, StoreParts, Surroundings,
+};
+use skep_raftstore::transport::Receiver;
+use skep_raftstore::transport::memory::MemoryNetwork;
+
+use super::chance::Chance;
+use super::clock::{RIGHT, SimClock};
+use super::ledger::Ledger;
+use super::power::Power;
+use super::settings::Settings;
+use super::watched::WatchedMachines;
+
+/// See the page of this file.
+pub(super) struct Node {
+    pub(super) id: StoreId,
+    pub(super) power: Power,
+    pub(super) clock: Arc<SimClock>,
+    pub(super) parts: Option<StoreParts>,
+    life: u64,
+    births: Vec<Birth>,
+    /// How fast its clock runs.
+    pub(super) rate: u64,
+    /// While it is down: when it starts again.
+    pub(super) starts_at: u64,
+    /// Until when its process gets no time at all.
+    pub(super) paused_until: u64,
+    /// Until when its log's disk answers no sync.
+    pub(super) syncs_from: u64,
+    /// Whether it may stop for a reason of its own: its disk was made to fail.
+    pub(super) may_fail: bool,
+}
+
+/// What a store's process does next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slice {
+    Turn(usize),
+    Sync,
+    Apply,
+    Keep,
+}
+
+impl Node {
+    pub(super) fn new(id: StoreId, seed: u64, births: Vec<Birth>) -> Node {
+        Node {
+            id,
+            power: Power::new(seed),
+            clock: Arc::new(SimClock::new()),
+            parts: None,
+            life: 0,
+            births,
+            rate: RIGHT,
+            starts_at: 0,
+            paused_until: 0,
+            syncs_from: 0,
+            may_fail: false,
+        }
+    }
+
+    /// The next life of its process begins.
+    pub(super) fn start(
+        &mut self,
+        settings: &Settings,
+        network: &MemoryNetwork,
+        ledger: &Arc<Mutex<Ledger>>,
+        seed: u64,
+    ) -> Result<(), OpenError> {
+        self.power.restore();
+        self.life += 1;
+        self.may_fail = false;
+        let config = settings.store(StoreConfig::new(self.id, Life(self.life), seed));
+        let inboxes = Inboxes::new(&config);
+        let disks =
+            Disks { log: self.power.log(), snapshots: self.power.snapshots(), log_config: settings.log() };
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            transport: network.endpoint(self.id),
+            factory: Arc::new(WatchedMachines::new(self.id, ledger.clone())),
+            inboxes: inboxes.clone(),
+        };
+        // A store whose power went while it was made is made again; one that is there is left alone.
+        let parts = StoreParts::open(config, disks, around, self.births.clone())?;
+        self.parts = Some(parts);
+        network.attach(self.id, inboxes as Arc<dyn Receiver>);
+        Ok(())
+    }
+
+    /// Whether it is running and gets time.
+    pub(super) fn is_awake(&self, now: u64) -> bool {
+        self.parts.is_some() && self.paused_until <= now
+    }
+
+    /// What it does next, as chance will have it.
+    pub(super) fn draw_slice(&self, chance: &mut Chance, sync_percent: u64, now: u64) -> Slice {
+        let workers = self.parts.as_ref().map_or(1, |parts| parts.workers.len());
+        match chance.below(12) {
+            0..=5 => Slice::Turn(chance.below(workers as u64) as usize),
+            6 | 7 if self.syncs_from <= now && chance.below(100) < sync_percent => Slice::Sync,
+            6..=9 => Slice::Apply,
+            _ => Slice::Keep,
+        }
+    }
+
+    /// Does it. True if a worker had a turn.
+    pub(super) fn run(&mut self, slice: Slice) -> bool {
+        let now = self.clock.now();
+        let Some(parts) = &mut self.parts else { return false };
+        match slice {
+            Slice::Turn(worker) => {
+                parts.workers[worker].turn(now);
+                true
+            }
+            Slice::Sync => parts.syncer.step() && false,
+            Slice::Apply => parts.pool.step() && false,
+            Slice::Keep => parts.keeper.step(now) && false,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a run is made of: sizes and kinds of faults, drawn from the seed within the bounds of a plan.
+
+use skep_raftstore::store::{Mutant, StoreConfig};
+use skep_raftstore::transport::memory::Link;
+use skep_wal::WalConfig;
+
+use super::chance::Chance;
+
+/// What kind of run is wanted.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// True time with faults, in ticks of 10 ms.
+    pub fault_ticks: u64,
+    /// A fault about every so many ticks.
+    pub fault_every: u64,
+    /// Whether faults are power cuts and nothing else: what finds a build that promises too early.
+    pub only_power_cuts: bool,
+    /// A wrong driver.
+    pub store_mutant: Option<Mutant>,
+    /// A wrong log.
+    pub wal_mutant: Option<skep_wal::Mutant>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            fault_ticks: 2500,
+            fault_every: 60,
+            only_power_cuts: false,
+            store_mutant: None,
+            wal_mutant: None,
+        }
+    }
+}
+
+/// What one run does.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) plan: Plan,
+    pub(super) regions: u32,
+    pub(super) keys: u64,
+    pub(super) clients: usize,
+    /// A client waits up to so long before its next command, in ticks.
+    pub(super) think_ticks: u64,
+    pub(super) request_timeout_ticks: u64,
+    pub(super) segment_bytes: u64,
+    pub(super) checkpoint_log_bytes: u64,
+    pub(super) log_tail_entries: u64,
+    /// A store syncs in so many of a hundred steps that it could.
+    pub(super) sync_percent: u64,
+    pub(super) workers: usize,
+    pub(super) link: Link,
+}
+
+impl Settings {
+    pub(super) fn draw(chance: &mut Chance, plan: &Plan) -> Settings {
+        let link = Link {
+            loss_per_million: chance.pick(&[0, 0, 2_000, 20_000]),
+            duplicate_per_million: chance.pick(&[0, 10_000]),
+            delay_ticks: chance.pick(&[0..=0, 0..=2, 1..=5]),
+            reorder: chance.one_in(3),
+            ..Link::default()
+        };
+        Settings {
+            plan: plan.clone(),
+            regions: chance.within(3..=8) as u32,
+            keys: chance.within(6..=14),
+            clients: chance.within(4..=7) as usize,
+            think_ticks: chance.pick(&[3, 10, 30]),
+            request_timeout_ticks: chance.pick(&[300, 500, 1000]),
+            segment_bytes: chance.pick(&[128 << 10, 192 << 10, 256 << 10]),
+            checkpoint_log_bytes: chance.pick(&[1 << 10, 4 << 10, 16 << 10]),
+            log_tail_entries: chance.pick(&[0, 2, 16, 200]),
+            sync_percent: chance.pick(&[100, 50, 15]),
+            workers: chance.pick(&[1, 1, 2]),
+            link,
+        }
+    }
+
+    pub(super) fn store(&self, config: StoreConfig) -> StoreConfig {
+        StoreConfig {
+            workers: self.workers,
+            checkpoint_log_bytes: self.checkpoint_log_bytes,
+            log_tail_entries: self.log_tail_entries,
+            // Small messages, so that what one turn writes fits into a small segment.
+            entries_per_message_max: 8,
+            inflight_messages_max: 4,
+            request_timeout: (self.request_timeout_ticks as u32) * skep_raftstore::store::TICK,
+            mutant: self.plan.store_mutant,
+            ..config
+        }
+    }
+
+    pub(super) fn log(&self) -> WalConfig {
+        WalConfig { segment_bytes: self.segment_bytes, mutant: self.plan.wal_mutant, ..WalConfig::small() }
+    }
+}

@@ -1,0 +1,324 @@
+//! The simulated world: stores, network, clients and faults, moved on one tick after the other by one seed.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use skep_engine::by_hand;
+use skep_raftstore::ids::{RegionId, StoreId, Tick};
+use skep_raftstore::transport::memory::MemoryNetwork;
+
+use super::chance::{Chance, mixed};
+use super::clients::Clients;
+use super::clock::RIGHT;
+use super::ledger::Ledger;
+use super::node::Node;
+use super::settings::{Plan, Settings};
+use super::{Violation, linear, ordered};
+
+const STORES: usize = 3;
+
+/// After the faults everything must have been answered within so many ticks (40 s): elections, retries and the longest
+/// wait of a snapshot included.
+const HEAL_TICKS_MAX: u64 = 4000;
+
+/// And all replicas must have come to the same state within so many more.
+const REST_TICKS_MAX: u64 = 8000;
+
+/// Slices that a store gets in one tick.
+const SLICES_PER_TICK: u64 = 12;
+
+/// See the page of this file.
+pub(super) struct World {
+    pub(super) chance: Chance,
+    pub(super) settings: Settings,
+    pub(super) now: u64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) network: MemoryNetwork,
+    pub(super) clients: Clients,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) is_healed: bool,
+    pub(super) disk_frees_at: Vec<u64>,
+    pub(super) crashes: u64,
+    regions: Vec<RegionId>,
+    trace: u64,
+    is_told: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, plan: &Plan, is_told: bool) -> World {
+        let mut chance = Chance::new(seed);
+        let settings = Settings::draw(&mut chance, plan);
+        let ids: Vec<StoreId> = (1..=STORES as u32).map(StoreId).collect();
+        let regions = by_hand::regions(settings.regions, &ids);
+        let births = |at| by_hand::births(&regions, &ids, at);
+        let nodes = ids.iter().enumerate().map(|(at, id)| Node::new(*id, chance.bits(), births(at)));
+        let nodes = nodes.collect();
+        let network = MemoryNetwork::new(chance.bits());
+        network.set_every_link(settings.link.clone());
+        World {
+            now: 0,
+            nodes,
+            network,
+            clients: Clients::new(regions.clone(), settings.keys, settings.clients, STORES),
+            ledger: Arc::default(),
+            is_healed: false,
+            disk_frees_at: vec![u64::MAX; STORES],
+            crashes: 0,
+            regions: regions.iter().map(|region| region.id).collect(),
+            trace: mixed(seed),
+            is_told,
+            chance,
+            settings,
+        }
+    }
+
+    /// What happened so far, as one number.
+    pub(super) fn trace(&self) -> u64 {
+        mixed(self.trace ^ self.network.trace_hash())
+    }
+
+    pub(super) fn note(&mut self, what: &str) {
+        if self.is_told {
+            eprintln!("{:>6}  {what}", self.now);
+        }
+        what.bytes().for_each(|byte| self.hash(u64::from(byte)));
+    }
+
+    fn hash(&mut self, word: u64) {
+        self.trace = mixed(self.trace ^ word);
+    }
+
+    /// Faults for a while, then none; then everything must heal, agree, and be explained.
+    pub(super) fn run(&mut self) -> Result<(), Violation> {
+        while self.now < self.settings.plan.fault_ticks {
+            self.maybe_fault();
+            self.free_disks();
+            self.tick()?;
+            self.ask_all();
+        }
+        self.heal();
+        self.read_everything()?;
+        self.agree()?;
+        self.explain()
+    }
+
+    /// One tick of true time: frames arrive, and the stores get slices of it in any order.
+    fn tick(&mut self) -> Result<(), Violation> {
+        self.now += 1;
+        for at in 0..self.nodes.len() {
+            self.nodes[at].clock.advance(self.nodes[at].rate);
+            self.maybe_start(at)?;
+        }
+        for round in 0..SLICES_PER_TICK * STORES as u64 {
+            if round % SLICES_PER_TICK == 0 {
+                self.network.step(Tick(self.now));
+            }
+            let at = self.chance.below(STORES as u64) as usize;
+            if self.nodes[at].is_awake(self.now) {
+                self.run_slice(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn maybe_start(&mut self, at: usize) -> Result<(), Violation> {
+        if self.nodes[at].parts.is_some() || self.nodes[at].starts_at > self.now {
+            return Ok(());
+        }
+        self.note(&format!("start {at}"));
+        let seed = self.chance.bits();
+        self.nodes[at].power.restore();
+        // Sometimes the power goes again while the store is opened.
+        if !self.is_healed && self.chance.one_in(4) {
+            let changes = self.chance.within(0..=20);
+            self.nodes[at].power.light_fuse(changes, seed);
+        }
+        let started = self.nodes[at].start(&self.settings, &self.network, &self.ledger, seed);
+        match started {
+            Ok(()) => Ok(()),
+            Err(_) if self.nodes[at].power.is_off() => {
+                self.crashes += 1;
+                self.nodes[at].starts_at = self.now + self.chance.within(1..=100);
+                Ok(())
+            }
+            Err(_) if self.disk_frees_at[at] != u64::MAX => {
+                // The disk is full: later.
+                self.nodes[at].power.kill();
+                self.nodes[at].starts_at = self.now + 20;
+                Ok(())
+            }
+            Err(error) => self.broken(format!("{} does not open: {error}", self.nodes[at].id)),
+        }
+    }
+
+    fn run_slice(&mut self, at: usize) -> Result<(), Violation> {
+        let slice = self.nodes[at].draw_slice(&mut self.chance, self.settings.sync_percent, self.now);
+        let had_turn = self.nodes[at].run(slice);
+        if self.nodes[at].power.is_off() {
+            self.note(&format!("power is gone {at}"));
+            self.take_down(at);
+            return self.check_ledger();
+        }
+        self.take_replies()?;
+        let id = self.nodes[at].id;
+        let Some(parts) = &self.nodes[at].parts else { return Ok(()) };
+        if let Some(why) = parts.failed() {
+            if !self.nodes[at].may_fail {
+                return self.broken(format!("{id} failed: {why}"));
+            }
+            self.note(&format!("failed {at}"));
+            self.replace_process(at);
+        } else if had_turn {
+            let status = parts.region_status();
+            let mut ledger = self.ledger.lock();
+            status.iter().for_each(|status| ledger.saw(id, status));
+        }
+        self.check_ledger()
+    }
+
+    /// A store that has stopped for good is ended; sometimes the whole machine is.
+    fn replace_process(&mut self, at: usize) {
+        if self.chance.one_in(2) {
+            self.nodes[at].power.kill();
+        } else {
+            let seed = self.chance.bits();
+            self.nodes[at].power.cut(seed);
+        }
+        self.take_down(at);
+    }
+
+    fn take_replies(&mut self) -> Result<(), Violation> {
+        let mut trace = self.trace;
+        let wrong = self.clients.take_replies(&mut |word| trace = mixed(trace ^ word));
+        self.trace = trace;
+        wrong.map_or(Ok(()), |what| self.broken(what))
+    }
+
+    fn ask_all(&mut self) {
+        for client in 0..self.clients.count() {
+            let Some(parts) = &self.nodes[self.clients.store_of(client)].parts else { continue };
+            if self.clients.is_due(client, self.now) {
+                let next_at = self.now + self.chance.below(self.settings.think_ticks + 1);
+                self.clients.ask(client, parts, &mut self.chance, next_at);
+            }
+        }
+    }
+
+    /// Everyone gets an answer to what is under way, and then to a read of every key through every store.
+    fn read_everything(&mut self) -> Result<(), Violation> {
+        self.until_answered()?;
+        for key in 0..self.clients.keys() {
+            for client in 0..self.clients.count().min(STORES) {
+                let at = self.clients.store_of(client);
+                if let Some(parts) = &self.nodes[at].parts {
+                    self.clients.read(client, key, parts);
+                }
+            }
+        }
+        self.until_answered()
+    }
+
+    fn until_answered(&mut self) -> Result<(), Violation> {
+        let deadline = self.now + HEAL_TICKS_MAX;
+        let unknown = self.clients.unknown;
+        while !self.clients.is_idle() || self.nodes.iter().any(|node| node.parts.is_none()) {
+            if self.now >= deadline {
+                return self.broken(format!("not healed after {HEAL_TICKS_MAX} ticks\n{}", self.picture()));
+            }
+            self.tick()?;
+        }
+        let may_be_unknown = self.now - (deadline - HEAL_TICKS_MAX) < self.settings.request_timeout_ticks;
+        if self.clients.unknown > unknown && !may_be_unknown {
+            return self.broken(format!("a command timed out after everything was healed\n{}", self.picture()));
+        }
+        Ok(())
+    }
+
+    /// All replicas come to the same state.
+    fn agree(&mut self) -> Result<(), Violation> {
+        let deadline = self.now + REST_TICKS_MAX;
+        while !self.regions.iter().all(|region| self.is_at_rest(*region)) {
+            if self.now >= deadline {
+                return self.broken(format!("no rest after {REST_TICKS_MAX} ticks\n{}", self.picture()));
+            }
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    fn is_at_rest(&self, region: RegionId) -> bool {
+        let ledger = self.ledger.lock();
+        let mut states = self.nodes.iter().map(|node| ledger.state(node.id, region));
+        let Some(first) = states.next() else { return true };
+        first.is_some() && states.all(|state| state == first)
+    }
+
+    /// Every answer that any client got can be explained.
+    fn explain(&mut self) -> Result<(), Violation> {
+        for (key, history) in self.clients.histories() {
+            let name = self.clients.key(key).clone();
+            if key % 3 == 2
+                && let Some(why) = ordered::check(&history)
+            {
+                return self.broken(format!("{name:?}: {why}"));
+            }
+            if let linear::Verdict::Impossible(at) = linear::check(&history) {
+                return self.broken(format!("{name:?} is not linearizable:\n{}", told(&history, at)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ledger(&mut self) -> Result<(), Violation> {
+        let broken = self.ledger.lock().broken.take();
+        broken.map_or(Ok(()), |what| self.broken(what))
+    }
+
+    fn broken<T>(&mut self, what: String) -> Result<T, Violation> {
+        Err(Violation { at_tick: self.now, what })
+    }
+
+    /// Every replica as it is, for whoever looks for the cause.
+    fn picture(&self) -> String {
+        let mut lines = Vec::new();
+        for node in &self.nodes {
+            let Some(parts) = &node.parts else {
+                lines.push(format!("{} is down", node.id));
+                continue;
+            };
+            for s in parts.region_status() {
+                let state = self.ledger.lock().state(node.id, s.region).map(|(at, _)| at.index.0);
+                lines.push(format!(
+                    "{} {}: {:?} term {} leader {:?} first {} last {} commit {} applied {} machine {state:?} {:?}",
+                    node.id,
+                    s.region,
+                    s.role,
+                    s.term.0,
+                    s.leader,
+                    s.first.0,
+                    s.last.0,
+                    s.commit.0,
+                    s.applied.0,
+                    s.stopped
+                ));
+            }
+        }
+        lines.join("\n")
+    }
+
+    pub(super) fn simulated_seconds(&self) -> u64 {
+        self.now * RIGHT / 1000 / 100
+    }
+}
+
+/// The last part of a history up to the operation that cannot be explained.
+fn told(history: &[linear::Operation], at: usize) -> String {
+    let until = history[at].returned.as_ref().map_or(u64::MAX, |(when, _)| *when);
+    let before: Vec<&linear::Operation> = history.iter().filter(|op| op.called <= until).collect();
+    let lines = before.iter().skip(before.len().saturating_sub(25)).map(|op| {
+        let returned = op.returned.as_ref().map(|(when, answer)| format!("{when} {answer:?}"));
+        let returned = returned.unwrap_or_else(|| "unknown".into());
+        format!("  client {} called {} {:?} -> {returned}", op.client, op.called, op.command)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
