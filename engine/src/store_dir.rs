@@ -26,7 +26,10 @@ mod error;
 pub(crate) mod files;
 mod identity;
 
-const IDENTITY: &str = "identity";
+/// Is there if the directory is a store's.
+pub(crate) const IDENTITY: &str = "identity";
+/// Is there if the directory is that of several stores.
+pub(crate) const CLUSTER: &str = "cluster";
 const IDENTITY_NEW: &str = "identity.new";
 const LOCK: &str = "LOCK";
 const LOG: &str = "wal";
@@ -59,7 +62,8 @@ pub(crate) fn look(path: &Path) -> Result<Found, DirectoryError> {
     if names.iter().all(|name| [LOCK, IDENTITY_NEW].contains(&name.as_str())) {
         return Ok(Found::Nothing);
     }
-    Err(DirectoryError::new(path, Problem::Foreign))
+    let several = names.iter().any(|name| name == CLUSTER);
+    Err(DirectoryError::new(path, if several { Problem::SeveralStores } else { Problem::Foreign }))
 }
 
 fn read_identity(directory: &Path) -> Result<Identity, DirectoryError> {

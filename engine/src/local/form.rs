@@ -18,10 +18,9 @@ use super::cluster_file::{ClusterFile, Member};
 use crate::assemble::{Assembled, assemble};
 use crate::config::{LOOPBACK, LocalConfig};
 use crate::limits::{REGIONS_MAX, STORES_MAX};
-use crate::store_dir::{self, DirectoryError, Found, Identity, Problem, StoreDir, files};
+use crate::store_dir::{self, CLUSTER, DirectoryError, Found, IDENTITY, Identity, Problem, StoreDir, files};
 use crate::{Error, draw, plan};
 
-const CLUSTER: &str = "cluster";
 const CLUSTER_NEW: &str = "cluster.new";
 const LOCK: &str = "LOCK";
 
@@ -62,7 +61,8 @@ fn lock(dir: &Path, config: &LocalConfig) -> Result<File, Error> {
             check_stores(dir, &file)?;
         }
     } else if !names.iter().all(|name| [LOCK, CLUSTER_NEW].contains(&name.as_str())) {
-        return Err(DirectoryError::new(dir, Problem::Foreign).into());
+        let one = names.iter().any(|name| name == IDENTITY);
+        return Err(DirectoryError::new(dir, if one { Problem::OneStore } else { Problem::Foreign }).into());
     }
     let LocalConfig { regions, stores, .. } = *config;
     if !(1..=REGIONS_MAX).contains(&regions) || !(1..=STORES_MAX).contains(&stores) {
@@ -143,5 +143,58 @@ fn open_directory(path: &Path, file: &ClusterFile, member: &Member) -> Result<St
                 is_born: false,
             },
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::LocalCluster;
+    use crate::config::Opened;
+
+    fn config(dir: &Path) -> LocalConfig {
+        LocalConfig { segment_bytes: 256 << 10, regions: 5, ..LocalConfig::new(dir) }
+    }
+
+    /// The lights went out after two of three stores had their regions, and the third did not even have a directory.
+    #[test]
+    fn making_a_cluster_that_was_interrupted_is_finished_as_it_was_meant() {
+        let temp = TempDir::new().unwrap();
+        let Formed { mut file, stores, .. } = form(&config(temp.path())).unwrap();
+        drop(stores);
+        file.is_formed = false;
+        file.write(&temp.path().join(CLUSTER)).unwrap();
+        fs::remove_dir_all(store_path(temp.path(), 2)).unwrap();
+
+        let cluster = LocalCluster::open(LocalConfig { regions: 9, ..config(temp.path()) }).unwrap();
+        assert_eq!(cluster.opened(), Opened::New { regions: 5 });
+        let names: Vec<StoreId> = cluster.engines().iter().map(|engine| engine.store_id()).collect();
+        assert!(names.into_iter().eq(file.stores.iter().map(|member| member.store)));
+        assert_eq!(cluster.engine(2).regions(), file.regions);
+        cluster.engine(2).put("a", "b").wait().unwrap();
+    }
+
+    #[test]
+    fn what_was_promised_is_not_made_again() {
+        let temp = TempDir::new().unwrap();
+        drop(form(&config(temp.path())).unwrap());
+        fs::remove_dir_all(store_path(temp.path(), 2)).unwrap();
+        let missing = DirectoryError::new(&store_path(temp.path(), 2), Problem::Missing);
+        assert_eq!(form(&config(temp.path())).err(), Some(missing.into()));
+        assert!(!store_path(temp.path(), 2).exists());
+    }
+
+    #[test]
+    fn one_store_is_not_several_and_the_other_way_round() {
+        let temp = TempDir::new().unwrap();
+        drop(form(&config(temp.path())).unwrap());
+        let problem = store_dir::look(temp.path()).unwrap_err().problem;
+        assert_eq!(problem, Problem::SeveralStores);
+        let one = store_path(temp.path(), 0);
+        assert_eq!(form(&config(&one)).err(), Some(DirectoryError::new(&one, Problem::OneStore).into()));
     }
 }

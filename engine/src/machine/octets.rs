@@ -19,7 +19,10 @@ pub struct Octets(Kept);
 #[derive(Clone)]
 enum Kept {
     /// Zeros follow the bytes.
-    Here { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
+    Here {
+        len: u8,
+        bytes: [u8; INLINE_BYTES_MAX],
+    },
     Shared(Arc<[u8]>),
 }
 
@@ -99,8 +102,8 @@ impl PartialOrd for Octets {
 }
 
 impl Ord for Octets {
-    /// As bytes are ordered. Most of what a tree does is this, so that strings kept in place are compared as three
-    /// numbers: a third less time for a write than with a call that compares any bytes.
+    /// As bytes are ordered. Most of what a tree does is this, so strings kept in place are compared as three numbers:
+    /// a write takes a quarter less time than with a call that compares any bytes.
     #[inline]
     fn cmp(&self, other: &Octets) -> Ordering {
         match (&self.0, &other.0) {

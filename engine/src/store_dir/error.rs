@@ -22,6 +22,10 @@ pub enum Problem {
     NotADirectory,
     /// It holds something else.
     Foreign,
+    /// It holds one store, and a cluster of several in one process was asked for.
+    OneStore,
+    /// It holds a cluster of several stores in one process, and one store was asked for.
+    SeveralStores,
     /// Another process has it open.
     InUse,
     /// It belongs to another cluster.
@@ -63,6 +67,15 @@ impl fmt::Display for DirectoryError {
                     f,
                     "{path} holds files that are not Skep's: choose an empty directory, or one of Skep's"
                 )
+            }
+            Problem::OneStore => {
+                write!(
+                    f,
+                    "{path} holds one store, not a cluster of several: open it as a store, or choose another"
+                )
+            }
+            Problem::SeveralStores => {
+                write!(f, "{path} holds a cluster of several stores: open it as a cluster, or choose another")
             }
             Problem::InUse => write!(f, "{path} is in use by another process: stop that one first"),
             Problem::OtherCluster { found, expected } => {

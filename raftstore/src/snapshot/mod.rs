@@ -6,8 +6,8 @@
 //!                    +--> send: a spooled file, in chunks --network--> receive: a file --> machine --> checkpoints
 //! ```
 //!
-//! [`keeper`] is the one thread that does all of it, and its page has the order of the steps. What a file looks like is
-//! in `format`, free of any input or output.
+//! [`Keeper`] is the one thread that does all of it, and the page of its file has the order of the steps. What a file
+//! looks like is in [`mod@format`], free of any input or output.
 //!
 //! Nothing is deleted because it could not be read, and nothing replaces an older state before it has been verified and
 //! synced.

@@ -33,6 +33,10 @@ use crate::snapshot::{CheckpointInfo, Checkpoints, Keeper, KeeperLimits, KeeperP
 use crate::transport::Transport;
 use crate::wire::hard_state;
 
+/// A command's number has the store's life above these bits: in nine years at a million commands a second the rest is
+/// used up, and no answer is 65,536 lives late.
+const LIFE_SHIFT: u32 = 48;
+
 /// Where a store keeps its files.
 pub struct Disks {
     /// The log.
@@ -110,7 +114,8 @@ impl StoreParts {
             sync,
             counters,
             batch_bytes_max,
-            newest_seq: AtomicU64::new(0),
+            // A late answer to a command of an earlier life must find no command of this one.
+            newest_seq: AtomicU64::new(config.life.0 << LIFE_SHIFT),
             newest_attempt: attempts,
             config,
         };

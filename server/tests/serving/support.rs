@@ -24,7 +24,7 @@ impl Running {
     pub(crate) fn start() -> Running {
         let data = tempfile::tempdir().unwrap();
         let mut config = LocalConfig::new(data.path().join("data"));
-        config.segment_bytes = 4 << 20;
+        config.segment_bytes = 16 << 20;
         config.regions = 8;
         let cluster = Arc::new(LocalCluster::open(config).unwrap());
         cluster.wait_ready(Duration::from_secs(30)).unwrap();
@@ -86,7 +86,12 @@ impl Client {
     pub(crate) fn expect(&mut self, wanted: &[u8]) {
         let mut got = vec![0; wanted.len()];
         self.0.read_exact(&mut got).unwrap();
-        assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(wanted));
+        if got != wanted {
+            let mut more = [0; 256];
+            let count = self.0.read(&mut more).unwrap();
+            got.extend_from_slice(&more[..count]);
+            panic!("{:?} instead of {:?}", String::from_utf8_lossy(&got), String::from_utf8_lossy(wanted));
+        }
     }
 
     /// One inline command and its whole reply.

@@ -78,8 +78,8 @@ impl World {
             }
             Fault::Kill => {}
             Fault::SyncFails => {
-                self.nodes[at].may_fail = true;
-                self.nodes[at].power.log_disk().fail_sync(seed % 5, seed & 1 << 40 != 0);
+                self.nodes[at].may_fail = true; // until it has
+                self.nodes[at].power.log_disk().fail_sync(seed % 5, std::env::var("NODROP").is_err() && seed & 1 << 40 != 0);
             }
             Fault::SnapshotSyncFails => {
                 self.nodes[at].power.snapshot_disk().fail_sync(seed % 3, seed & 1 << 40 != 0);
@@ -181,10 +181,13 @@ impl World {
         for at in 0..self.nodes.len() {
             self.disk_frees_at[at] = self.now;
             let node = &mut self.nodes[at];
+            node.may_fail = false;
             node.rate = RIGHT;
             node.paused_until = 0;
             node.syncs_from = 0;
             node.starts_at = node.starts_at.min(self.now + 1);
+            node.power.log_disk().fail_sync(u64::MAX, false);
+            node.power.snapshot_disk().fail_sync(u64::MAX, false);
         }
         self.free_disks();
     }

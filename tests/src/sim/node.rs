@@ -73,7 +73,6 @@ impl Node {
     ) -> Result<(), OpenError> {
         self.power.restore();
         self.life += 1;
-        self.may_fail = false;
         let config = settings.store(StoreConfig::new(self.id, Life(self.life), seed));
         let inboxes = Inboxes::new(&config);
         let disks =

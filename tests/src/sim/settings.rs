@@ -66,7 +66,7 @@ impl Settings {
             regions: chance.within(3..=8) as u32,
             keys: chance.within(6..=14),
             clients: chance.within(4..=7) as usize,
-            think_ticks: chance.pick(&[3, 10, 30]),
+            think_ticks: chance.pick(&[1, 3, 10]),
             request_timeout_ticks: chance.pick(&[300, 500, 1000]),
             segment_bytes: chance.pick(&[128 << 10, 192 << 10, 256 << 10]),
             checkpoint_log_bytes: chance.pick(&[1 << 10, 4 << 10, 16 << 10]),

@@ -141,8 +141,8 @@ impl World {
                 self.nodes[at].starts_at = self.now + self.chance.within(1..=100);
                 Ok(())
             }
-            Err(_) if self.disk_frees_at[at] != u64::MAX => {
-                // The disk is full: later.
+            Err(_) if self.disk_frees_at[at] != u64::MAX || self.nodes[at].may_fail => {
+                // The disk is full, or was made to fail: later.
                 self.nodes[at].power.kill();
                 self.nodes[at].starts_at = self.now + 20;
                 Ok(())
@@ -178,6 +178,7 @@ impl World {
 
     /// A store that has stopped for good is ended; sometimes the whole machine is.
     fn replace_process(&mut self, at: usize) {
+        self.nodes[at].may_fail = false;
         if self.chance.one_in(2) {
             self.nodes[at].power.kill();
         } else {
