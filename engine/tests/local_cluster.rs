@@ -1,5 +1,7 @@
 //! Three real stores in one process: written to through one, read through the others, closed, opened again.
 
+#![allow(clippy::unwrap_used)] // also in what the tests share
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

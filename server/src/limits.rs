@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-/// Threads that serve connections and HTTP. They only move bytes and parse; the stores' own threads do the work, and
-/// more than two of these take processors away from them. A connection is never tied to one of them.
+/// Threads that serve connections and HTTP. They only move bytes and parse; the stores' own threads do the
+/// work, and more than two of these take processors away from them. A connection is never tied to one of
+/// them.
 pub const RUNTIME_THREADS: usize = 2;
 
 /// Connections at one time. Each costs a file descriptor and a few KiB. Beyond: one error, then closed.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
-/// Bytes of a line that is not a bulk (an inline command, a length). The same as in Redis; beyond: a protocol error.
+/// Bytes of a line that is not a bulk (an inline command, a length). The same as in Redis; beyond: a protocol
+/// error.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// Arguments of a command that may be announced. The same as in Redis 6; beyond: a protocol error.
@@ -18,30 +20,32 @@ pub const ARGUMENTS_MAX: i64 = 1 << 20;
 /// Bytes of one argument that may be announced. The same as in Redis; beyond: a protocol error.
 pub const BULK_BYTES_ANNOUNCED_MAX: i64 = 512 << 20;
 
-/// Bytes of one argument that are kept: the largest value there is. Beyond: read to its end without being kept, and
-/// answered with an error.
+/// Bytes of one argument that are kept: the largest value there is. Beyond: read to its end without being
+/// kept, and answered with an error.
 pub const BULK_BYTES_MAX: usize = skep_engine::VALUE_BYTES_MAX;
 
-/// Bytes of one command that are kept, so that a connection's memory is bounded before anything is known about the
-/// command. Four times what one region takes in one batch. Beyond: like [`BULK_BYTES_MAX`].
+/// Bytes of one command that are kept, so that a connection's memory is bounded before anything is known
+/// about the command. Four times what one region takes in one batch. Beyond: like [`BULK_BYTES_MAX`].
 pub const COMMAND_BYTES_MAX: usize = 64 << 20;
 
-/// Commands of one connection that wait for their answer. Enough for the deepest pipeline to be carried by one sync
-/// of the log; beyond, the connection is not read until some are answered.
+/// Commands of one connection that wait for their answer. Enough for the deepest pipeline to be carried by
+/// one sync of the log; beyond, the connection is not read until some are answered.
 pub const UNANSWERED_MAX: usize = 2_048;
 
-/// Bytes of commands of one connection that wait for their answer: two of the largest values. Beyond: not read.
+/// Bytes of commands of one connection that wait for their answer: two of the largest values. Beyond: not
+/// read.
 pub const UNANSWERED_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of replies that one connection has not yet taken. A client that writes a whole pipeline before it reads
-/// anything depends on this room. Beyond: not read.
+/// Bytes of replies that one connection has not yet taken. A client that writes a whole pipeline before it
+/// reads anything depends on this room. Beyond: not read.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 20;
 
-/// How long a client may leave replies lying beyond [`OUTPUT_BYTES_MAX`] without taking a byte; then it is closed.
+/// How long a client may leave replies lying beyond [`OUTPUT_BYTES_MAX`] without taking a byte; then it is
+/// closed.
 pub const OUTPUT_STALL_MAX: Duration = Duration::from_secs(60);
 
-/// Bytes read from a connection at once. Smaller costs system calls under deep pipelines, larger costs memory for each
-/// connection that is active.
+/// Bytes read from a connection at once. Smaller costs system calls under deep pipelines, larger costs memory
+/// for each connection that is active.
 pub const READ_BYTES: usize = 64 << 10;
 
 /// Bytes of replies put together before they are written, unless one reply alone is larger.
@@ -50,8 +54,8 @@ pub const WRITE_BYTES: usize = 256 << 10;
 /// How long a command waits before it is tried again when a store has no room for it: a few turns of a store.
 pub const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long the connections may take to finish what they have when the process is asked to stop, beyond the request
-/// timeout that bounds each of their commands.
+/// How long the connections may take to finish what they have when the process is asked to stop, beyond the
+/// request timeout that bounds each of their commands.
 pub const DRAIN_EXTRA: Duration = Duration::from_secs(1);
 
 const _: () =

@@ -94,8 +94,8 @@ impl Server {
         self.cluster.engines()
     }
 
-    /// The store for the next connection: one after the other, without those that failed. Every store serves every
-    /// key, so any will do; if all have failed, one of them says so.
+    /// The store for the next connection: one after the other, without those that failed. Every store serves
+    /// every key, so any will do; if all have failed, one of them says so.
     pub(crate) fn choose_store(&self) -> Engine {
         let stores = self.stores();
         let turn = self.next_store.fetch_add(1, Ordering::Relaxed);

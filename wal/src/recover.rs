@@ -60,6 +60,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenR
     recovery.settle(&files);
     let kept = files.chain.partition_point(|found| found.header.start < recovery.proven);
     let cut_off = files.chain.split_off(kept);
+    make_durable(&*disk, &files.chain)?;
     let mut spares = Spares::new(std::mem::take(&mut files.free), &files.names);
     let log_start = recovery.log_start(&files);
     let fresh = rewrite::tail(&*disk, &config, &mut recovery, &mut spares, &files, log_start)?;
@@ -82,6 +83,15 @@ pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenR
         config,
     };
     Ok((wal, report))
+}
+
+/// Names and headers that were found may be known to the page cache alone, if a process ended between writing and
+/// syncing them. The fresh segment builds on them, so they come first.
+fn make_durable(disk: &dyn Disk, chain: &[Found]) -> Result<(), WalError> {
+    for Found { file, .. } in chain {
+        file.file.sync().map_err(|error| WalError::io("syncing", &file.name, error))?;
+    }
+    disk.sync_dir().map_err(|error| WalError::io("syncing", "the directory", error))
 }
 
 impl Recovery {

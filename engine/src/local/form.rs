@@ -11,6 +11,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use skep_raftstore::ids::{Life, StoreId};
 
@@ -118,16 +119,19 @@ fn plan_new(config: &LocalConfig) -> Result<ClusterFile, Error> {
     Ok(ClusterFile { cluster: draw::cluster_id()?, is_formed: false, stores, regions })
 }
 
+/// Opens all stores, each on a thread of its own: most of it is reading.
 fn open_stores(file: &ClusterFile, config: &LocalConfig) -> Result<Vec<Assembled>, Error> {
     let names: Vec<StoreId> = file.stores.iter().map(|member| member.store).collect();
-    let settings = config.settings();
-    let mut stores = Vec::new();
-    for (at, member) in file.stores.iter().enumerate() {
-        let dir = open_directory(&store_path(&config.dir, at), file, member)?;
+    let open = &|at: usize| {
+        let dir = open_directory(&store_path(&config.dir, at), file, &file.stores[at])?;
         let births = if file.is_formed { Vec::new() } else { plan::births(&file.regions, &names, at) };
-        stores.push(assemble(dir, &settings, LOOPBACK, births)?);
-    }
-    Ok(stores)
+        assemble(dir, &config.settings(), LOOPBACK, births)
+    };
+    thread::scope(|scope| {
+        let opening: Vec<_> = (0..names.len()).map(|at| scope.spawn(move || open(at))).collect();
+        let panicked = |_| Err(Error::Internal("opening a store panicked".into()));
+        opening.into_iter().map(|store| store.join().unwrap_or_else(panicked)).collect()
+    })
 }
 
 fn open_directory(path: &Path, file: &ClusterFile, member: &Member) -> Result<StoreDir, DirectoryError> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use skep_raftstore::ids::ClusterId;
 
 use crate::Error;
+use crate::assemble::Assembled;
 use crate::config::{LocalConfig, Opened};
 use crate::engine::Engine;
 use cluster_file::ClusterFile;
@@ -21,6 +22,8 @@ pub use status::ClusterStatus;
 
 /// How long closing waits for commands that are under way.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long opening waits for the stores to be connected.
+const CONNECT: Duration = Duration::from_millis(500);
 /// How often a condition that is waited for is looked at.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -39,15 +42,10 @@ impl LocalCluster {
     /// interrupted is finished.
     pub fn open(config: LocalConfig) -> Result<LocalCluster, Error> {
         let Formed { file, is_new, stores, lock } = form::form(&config)?;
-        let addresses: Vec<_> = stores.iter().map(|store| store.transport.local_addr()).collect();
+        introduce(&file, &stores);
         let settings = config.settings();
-        let mut engines = Vec::with_capacity(stores.len());
-        for store in stores {
-            for (member, address) in file.stores.iter().zip(&addresses) {
-                store.transport.set_peer(member.store, Some(member.uuid), *address);
-            }
-            engines.push(Engine::start(store, &settings, is_new)?);
-        }
+        let start = |store| Engine::start(store, &settings, is_new);
+        let engines = stores.into_iter().map(start).collect::<Result<Vec<Engine>, Error>>()?;
         let opened = engines[0].opened();
         Ok(LocalCluster { file, engines, opened, is_closed: AtomicBool::new(false), _lock: lock })
     }
@@ -104,6 +102,19 @@ impl LocalCluster {
         }
         failed.map_or(Ok(()), |why| Err(Error::StoreStopped(why)))
     }
+}
+
+/// Tells every store where the others are, and waits a moment until they are connected: a store that asks to lead
+/// before anyone can answer has to wait for an election timeout before it asks again.
+fn introduce(file: &ClusterFile, stores: &[Assembled]) {
+    for store in stores {
+        for (member, other) in file.stores.iter().zip(stores) {
+            store.transport.set_peer(member.store, Some(member.uuid), other.transport.local_addr());
+        }
+    }
+    wait_until(CONNECT, || {
+        stores.iter().all(|store| store.transport.peer_states().iter().all(|peer| peer.up))
+    });
 }
 
 fn wait_until(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {

@@ -10,7 +10,7 @@ use std::ops::{Bound, ControlFlow};
 use imbl::OrdMap;
 use skep_raftstore::machine::Fatal;
 
-use super::{KeyMachine, KeySnapshot, Octets, Pairs, System, Visit};
+use super::{Export, KeyMachine, KeySnapshot, Octets, Pairs, System, Visit};
 
 /// An ordered map in memory.
 #[derive(Default)]
@@ -92,7 +92,7 @@ impl KeyMachine for MemoryMachine {
 }
 
 impl KeySnapshot for MemorySnapshot {
-    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn visit(&self, visit: &mut Export<'_>) -> io::Result<()> {
         self.0.iter().try_for_each(|(key, value)| visit(key, value))
     }
 }

@@ -56,7 +56,7 @@ pub trait KeyMachine: Send + 'static {
 /// The data of a region at one point in time.
 pub trait KeySnapshot: Send {
     /// Shows `visit` every pair, in order.
-    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()>;
+    fn visit(&self, visit: &mut Export<'_>) -> io::Result<()>;
 }
 
 /// What the region must remember with the data. Turned into bytes only for a machine that writes it down.
@@ -67,6 +67,9 @@ pub trait System {
 
 /// Is shown a key and its value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Takes a key and its value to somewhere that may fail.
+pub type Export<'a> = dyn FnMut(&[u8], &[u8]) -> io::Result<()> + 'a;
 
 /// Keys and values in order, from somewhere that may fail.
 pub type Pairs<'a> = dyn Iterator<Item = Result<(Octets, Octets), Fatal>> + 'a;

@@ -25,6 +25,7 @@ mod lane;
 mod lanes;
 mod leading;
 mod open;
+mod opening;
 mod outbox;
 mod outcomes;
 mod persist;

@@ -6,13 +6,12 @@
 //!    machine that is ahead of its log (a snapshot was adopted, then the lights went out) restarts the log behind it.
 //! 4. A replica whose log is damaged, or whose machine cannot be restored, is stopped and says why; the others run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use crossbeam_channel::unbounded;
-use skep_wal::{Batch, Damage, DamagedPart, Disk, StreamId, StreamInfo, Wal, WalConfig, WalError};
+use skep_wal::{Batch, Disk, StreamId, Wal, WalConfig, WalError};
 
 use super::birth::{BIRTH, Birth};
 use super::clock::Clock;
@@ -20,16 +19,16 @@ use super::committed_log::SharedLog;
 use super::config::StoreConfig;
 use super::error::OpenError;
 use super::inbox::{Control, Inboxes};
-use super::replica::{Condition, Replica};
+use super::opening::Opening;
 use super::request::Request;
 use super::status::{Counters, RegionStatus};
 use super::sync::Syncer;
 use super::worker::{Shared, Worker};
 use crate::apply::{ApplyLimits, ApplyPool};
-use crate::ids::{Index, RegionId, ReplicaId, Term, Tick};
-use crate::machine::{Fatal, MachineFactory, StateMachine};
-use crate::raft::{Config, HardState, LogPos, Raft, Standing, Start};
-use crate::snapshot::{CheckpointInfo, Checkpoints, Keeper, KeeperLimits, KeeperParts, Maintain};
+use crate::ids::{RegionId, ReplicaId};
+use crate::machine::MachineFactory;
+use crate::raft::HardState;
+use crate::snapshot::{Checkpoints, Keeper, KeeperLimits, KeeperParts, Maintain};
 use crate::transport::Transport;
 use crate::wire::hard_state;
 
@@ -164,138 +163,6 @@ impl StoreParts {
     }
 }
 
-/// What the replicas are made from.
-struct Opening<'a> {
-    shared: &'a Arc<Shared>,
-    pool: &'a Arc<ApplyPool>,
-    factory: &'a dyn MachineFactory,
-    checkpoints: &'a Checkpoints,
-    known: BTreeMap<RegionId, CheckpointInfo>,
-}
-
-impl Opening<'_> {
-    fn host_all(&self, births: &[Birth]) -> Result<(Vec<Worker>, Vec<Hosted>), OpenError> {
-        let now = self.shared.clock.now();
-        let count = self.shared.inboxes.workers();
-        let mut workers: Vec<Worker> =
-            (0..count).map(|number| Worker::new(number, self.shared.clone(), now)).collect();
-        let mut hosted = Vec::new();
-        let mut restarts = Batch::new();
-        for (at, stream) in self.shared.wal.streams().into_iter().enumerate() {
-            let region = RegionId(stream.0);
-            let Some((replica, genesis)) = self.replica(region, &mut restarts, now)? else { continue };
-            let campaign = births.iter().any(|birth| birth.region == region && birth.campaign);
-            hosted.push(Hosted { region, genesis });
-            workers[at % count].host(replica, campaign, now);
-        }
-        if !restarts.is_empty() {
-            self.shared.wal.append(&mut restarts)?;
-            self.shared.wal.sync()?;
-        }
-        Ok((workers, hosted))
-    }
-
-    /// The replica that a stream holds; `None` for a stream that is only remembered (it holds no birth record).
-    fn replica(
-        &self,
-        region: RegionId,
-        restarts: &mut Batch,
-        now: Tick,
-    ) -> Result<Option<(Replica, Bytes)>, OpenError> {
-        let wal = &self.shared.wal;
-        let Some(record) = wal.state(region.stream(), BIRTH) else { return Ok(None) };
-        let Some(info) = wal.stream(region.stream()) else { return Ok(None) };
-        let birth = Birth::decode(region, Bytes::copy_from_slice(&record))?;
-        let checkpoint = self.known.get(&region);
-        let machine = self.machine(&birth);
-        let applied = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
-        let mut start = start_of(&birth, &info, checkpoint)?;
-        let mut why = info.damaged.as_ref().map(damage_in_words);
-        if start.base.index > applied.index {
-            why = Some(format!(
-                "its log begins after entry {} but its checkpoint ends at {}",
-                start.base.index, applied.index
-            ));
-        }
-        if applied != LogPos::default() && !holds(&start, applied) {
-            // Machine first, then log: a snapshot was adopted and the log had not followed yet. What it holds is older,
-            // or is another history that the snapshot replaced.
-            restarts.restart(region.stream(), applied.index.0, applied.term.0);
-            start = Start { base: applied, runs: Vec::new(), last: applied.index, ..start };
-        }
-        let machine = machine.unwrap_or_else(|error| {
-            why = Some(error.0);
-            Box::new(super::absent::Absent)
-        });
-        let condition = why.map_or(Condition::Running, Condition::Stopped);
-        let raft = Raft::new(self.raft_config(region, birth.replica), start, now);
-        let apply = self.pool.register(region, machine, applied);
-        let replica = Replica {
-            region,
-            standing: Standing { term: raft.term(), ..Standing::default() },
-            raft,
-            condition,
-            apply,
-            genesis: birth.genesis.clone(),
-            effects: None,
-            is_ready: false,
-            compact: None,
-            armed: None,
-            lane: None,
-            leading: None,
-            dispatched: applied.index,
-            applied: applied.index,
-            log_bytes: 0,
-            is_checkpointing: false,
-        };
-        Ok(Some((replica, birth.genesis)))
-    }
-
-    fn machine(&self, birth: &Birth) -> Result<Box<dyn StateMachine>, Fatal> {
-        let mut machine = self.factory.create(birth.region, &birth.genesis)?;
-        let checkpoint = self.checkpoints.load(birth.region).map_err(|error| Fatal(error.to_string()))?;
-        if let Some(mut reader) = checkpoint {
-            machine.restore(&mut reader)?;
-        }
-        Ok(machine)
-    }
-
-    fn raft_config(&self, region: RegionId, id: ReplicaId) -> Config {
-        let config = &self.shared.config;
-        Config {
-            id,
-            election_ticks_min: config.election_ticks_min,
-            election_ticks_max: config.election_ticks_max,
-            heartbeat_ticks: config.heartbeat_ticks,
-            inflight_messages_max: config.inflight_messages_max,
-            entries_per_message_max: config.entries_per_message_max,
-            // Another phase for every region, store and life.
-            seed: config.seed
-                ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                ^ id.0.rotate_left(32)
-                ^ config.life.0,
-        }
-    }
-}
-
-/// Whether a log contains the entry at `pos`, or was compacted through it.
-fn holds(start: &Start, pos: LogPos) -> bool {
-    let newest_run = start.runs.iter().rev().find(|(first, _)| *first <= pos.index);
-    match newest_run {
-        _ if pos.index <= start.base.index => pos == start.base,
-        Some((_, term)) => pos.index <= start.last && *term == pos.term,
-        None => false,
-    }
-}
-
-fn damage_in_words(damage: &Damage) -> String {
-    let what = match damage.what {
-        DamagedPart::Entries => "entries",
-        DamagedPart::Anything => "entries, and perhaps its vote,",
-    };
-    format!("{what} of it are damaged in segment {} of the log, at {}", damage.segment, damage.at.0)
-}
-
 /// What the keeper does for the log: prepares and recycles segments, and says whose entries pin the oldest.
 fn maintain(wal: Arc<Wal>, inboxes: Arc<Inboxes>) -> Maintain {
     const REGIONS_AT_A_TIME: usize = 64;
@@ -326,21 +193,4 @@ fn bear(wal: &Wal, births: &[Birth], batch_bytes_max: u64) -> Result<(), OpenErr
     }
     wal.sync()?;
     Ok(())
-}
-
-fn start_of(
-    birth: &Birth,
-    info: &StreamInfo,
-    checkpoint: Option<&CheckpointInfo>,
-) -> Result<Start, OpenError> {
-    let membership = checkpoint.map_or(&birth.membership, |checkpoint| &checkpoint.membership).clone();
-    Ok(Start {
-        hard_state: hard_state::decode(&info.hard_state)?,
-        membership,
-        base: LogPos { index: Index(info.base_index), term: Term(info.base_term) },
-        runs: info.runs.iter().map(|&(first, term)| (Index(first), Term(term))).collect(),
-        last: Index(info.last_index),
-        applied: checkpoint.map(|checkpoint| checkpoint.at.index).unwrap_or_default(),
-        blank: false,
-    })
 }

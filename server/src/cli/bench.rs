@@ -66,7 +66,8 @@ struct Report {
     errors: u64,
     cpu_us_per_op: f64,
     syncs_per_second: f64,
-    /// Entries appended by syncs completed, both summed over the stores: each write is an entry on each store.
+    /// Entries appended by syncs completed, both summed over the stores: each write is an entry on each
+    /// store.
     entries_per_sync: f64,
 }
 

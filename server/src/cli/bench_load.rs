@@ -1,7 +1,8 @@
 //! Keeps a number of writes under way in some engines, and measures each.
 //!
-//! One thread submits; the stores' threads report what is done into a list and wake that thread if it sleeps. So a
-//! thousand writes are under way without a thousand threads, which would take the processors from the stores.
+//! One thread submits; the stores' threads report what is done into a list and wake that thread if it sleeps.
+//! So a thousand writes are under way without a thousand threads, which would take the processors from the
+//! stores.
 
 use std::mem;
 use std::sync::Arc;

@@ -42,8 +42,8 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The body of a page. By hand, because one question without redirects, TLS or reuse is a request line in HTTP/1.0;
-/// a client library would be the largest dependency of this crate.
+/// The body of a page. By hand, because one question without redirects, TLS or reuse is a request line in
+/// HTTP/1.0; a client library would be the largest dependency of this crate.
 fn get(address: &str, path: &str) -> io::Result<Vec<u8>> {
     let unknown = || io::Error::other("the address has no such host");
     let resolved = address.to_socket_addrs()?.next().ok_or_else(unknown)?;

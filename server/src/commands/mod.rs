@@ -1,9 +1,9 @@
 //! From the words of a command to what has to be done for it.
 //!
-//! [`table`] names every command once: its arity, its flags, its keys, and the function that reads its arguments.
-//! These functions do nothing themselves. They answer from what the server knows, or say what to ask the key space
-//! and how to make the reply of its answer; what a command reads before it writes is read by the key space when it
-//! applies the write.
+//! [`table`] names every command once: its arity, its flags, its keys, and the function that reads its
+//! arguments. These functions do nothing themselves. They answer from what the server knows, or say what to
+//! ask the key space and how to make the reply of its answer; what a command reads before it writes is read
+//! by the key space when it applies the write.
 
 pub(crate) mod errors;
 
@@ -79,13 +79,14 @@ pub(crate) fn run(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     }
 }
 
-/// A web page that makes a browser send a request to this port begins like this; what it sends next would be read as
-/// commands. Redis closes such connections, too.
+/// A web page that makes a browser send a request to this port begins like this; what it sends next would be
+/// read as commands. Redis closes such connections, too.
 fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
-/// An answer that does not fit its question would be a bug of the key space; the client is told, others go on.
+/// An answer that does not fit its question would be a bug of the key space; the client is told, others go
+/// on.
 fn unexpected(answer: &Answer) -> Reply {
     tracing::error!(?answer, "unexpected answer of the key space");
     Reply::error("ERR internal error: unexpected answer of the key space")

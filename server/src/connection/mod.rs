@@ -1,16 +1,16 @@
 //! One connection: bytes in, commands in order, replies in order, bytes out. One task each.
 //!
-//! The task parses what has come, submits it, writes what has been answered, and sleeps until one of these can go on.
-//! The stores answer on threads of their own, into the [`outbox`], which wakes the task.
+//! The task parses what has come, submits it, writes what has been answered, and sleeps until one of these
+//! can go on. The stores answer on threads of their own, into the [`outbox`], which wakes the task.
 //!
-//! **Order.** Replies leave in the order of the commands. What the commands of one connection do, they do in that
-//! order, too: writes are submitted at once, one behind the other, and keep their order in the key space; a read is
-//! submitted at once and sees the writes before it; a write that follows an unanswered read waits for its answer,
-//! because the read could otherwise see what came after it.
+//! **Order.** Replies leave in the order of the commands. What the commands of one connection do, they do in
+//! that order, too: writes are submitted at once, one behind the other, and keep their order in the key
+//! space; a read is submitted at once and sees the writes before it; a write that follows an unanswered read
+//! waits for its answer, because the read could otherwise see what came after it.
 //!
-//! **Limits.** A connection that has too much unanswered, or does not take its replies, is not read until that
-//! changes; a client that takes nothing for a long time is closed. A command for which a store has no room waits
-//! here, with everything behind it, and is tried again until its time is over.
+//! **Limits.** A connection that has too much unanswered, or does not take its replies, is not read until
+//! that changes; a client that takes nothing for a long time is closed. A command for which a store has no
+//! room waits here, with everything behind it, and is tried again until its time is over.
 
 pub(crate) mod outbox;
 mod output;
@@ -63,7 +63,8 @@ struct Connection {
     counts: Totals,
 }
 
-/// Serves one client until it leaves, is killed, or the server stops. It has its place among the clients at once.
+/// Serves one client until it leaves, is killed, or the server stops. It has its place among the clients at
+/// once.
 pub(crate) fn serve(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> {
     // Replies are written whole; waiting for more to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
@@ -198,8 +199,8 @@ impl Connection {
         Ok(true)
     }
 
-    /// The client does not take its replies: they pile up here, up to a limit, because it may be one that writes
-    /// everything before it reads.
+    /// The client does not take its replies: they pile up here, up to a limit, because it may be one that
+    /// writes everything before it reads.
     fn blocked(&mut self) -> io::Result<()> {
         while self.output.len() < OUTPUT_BYTES_MAX && self.encode_ready() {}
         if self.output.len() < OUTPUT_BYTES_MAX {

@@ -1,8 +1,8 @@
 //! The replies of one connection, in the order of its commands, whoever answers them and when.
 //!
-//! Every command has a slot in a queue. Threads of a store fill slots; the connection's task takes what is filled at
-//! the front. It is woken when the front becomes filled, and not again before it has looked: a store that answers a
-//! hundred commands in one go wakes it once.
+//! Every command has a slot in a queue. Threads of a store fill slots; the connection's task takes what is
+//! filled at the front. It is woken when the front becomes filled, and not again before it has looked: a
+//! store that answers a hundred commands in one go wakes it once.
 //!
 //! Invariants:
 //! - a slot is filled once, by the [`Ticket`] made with it (a ticket that is lost fills it with an error);
@@ -85,7 +85,8 @@ impl Outbox {
         Ticket { outbox: Arc::clone(self), number, is_used: false }
     }
 
-    /// Moves filled slots from the front to `taken`, until that holds `bytes_max`. False if nothing was filled.
+    /// Moves filled slots from the front to `taken`, until that holds `bytes_max`. False if nothing was
+    /// filled.
     pub(crate) fn take_ready(&self, bytes_max: usize, taken: &mut Vec<(Form, Reply)>) -> bool {
         let mut state = self.state.lock();
         state.is_woken = false;
@@ -101,8 +102,8 @@ impl Outbox {
         bytes > 0
     }
 
-    /// Counts a part that is about to be handed to the key space, and numbers it. `None` if it is a write and reads of
-    /// this connection are unanswered; their last answer wakes the task.
+    /// Counts a part that is about to be handed to the key space, and numbers it. `None` if it is a write and
+    /// reads of this connection are unanswered; their last answer wakes the task.
     pub(crate) fn submitting(&self, is_write: bool) -> Option<u64> {
         let mut state = self.state.lock();
         state.is_reads_awaited = is_write && state.reads > 0;
@@ -126,8 +127,8 @@ impl Outbox {
         }
     }
 
-    /// Takes back a part that the key space had no room for, to be submitted again. If something was submitted after
-    /// it, trying again could turn the order of two writes around: then it is returned.
+    /// Takes back a part that the key space had no room for, to be submitted again. If something was
+    /// submitted after it, trying again could turn the order of two writes around: then it is returned.
     pub(super) fn refused(&self, number: u64, part: Part, error: Error) -> Option<(Part, Error)> {
         let mut state = self.state.lock();
         if state.submitted != number {

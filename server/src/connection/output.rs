@@ -4,7 +4,8 @@ use std::io;
 
 use tokio::net::tcp::OwnedWriteHalf;
 
-/// A larger buffer is given back once it is empty, so that one large reply does not cost memory for ever, in bytes.
+/// A larger buffer is given back once it is empty, so that one large reply does not cost memory for ever, in
+/// bytes.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// See the page of this file.

@@ -1,7 +1,8 @@
-//! One question to the key space on behalf of a client's command, and the way of its answer back into the reply.
+//! One question to the key space on behalf of a client's command, and the way of its answer back into the
+//! reply.
 //!
-//! Most commands are one part. MGET, DEL and others are several, possibly of several regions: their answers are
-//! gathered, and the last one makes the reply.
+//! Most commands are one part. MGET, DEL and others are several, possibly of several regions: their answers
+//! are gathered, and the last one makes the reply.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The way of a connection's work to its store: in order, held back where order asks for it, tried again where the
-//! store has no room.
+//! The way of a connection's work to its store: in order, held back where order asks for it, tried again
+//! where the store has no room.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -104,7 +104,8 @@ impl Submitter {
         }
     }
 
-    /// A connection whose store has stopped goes on with another, once nothing of it is under way on the old one.
+    /// A connection whose store has stopped goes on with another, once nothing of it is under way on the old
+    /// one.
     fn maybe_change_store(&mut self, server: &Server) {
         let load = self.outbox.load();
         if load.is_store_stopped {

@@ -11,7 +11,8 @@ pub(super) fn words(line: &[u8]) -> Result<Vec<Bytes>, Unbalanced> {
     let mut words = Vec::new();
     let mut rest = line;
     loop {
-        // The same question as at the end of a word: otherwise a word could be empty, and this would never end.
+        // The same question as at the end of a word: otherwise a word could be empty, and this would never
+        // end.
         let Some(start) = rest.iter().position(|byte| !is_space(byte)) else { return Ok(words) };
         let (word, after) = word(&rest[start..])?;
         words.push(Bytes::from(word));

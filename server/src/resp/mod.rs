@@ -1,4 +1,5 @@
-//! The Redis serialization protocol, versions 2 and 3: bytes to commands, replies to bytes. Knows no commands.
+//! The Redis serialization protocol, versions 2 and 3: bytes to commands, replies to bytes. Knows no
+//! commands.
 
 mod encode;
 mod inline;

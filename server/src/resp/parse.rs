@@ -1,8 +1,8 @@
 //! Reads commands out of received bytes, however they were cut on their way.
 //!
-//! Nothing is allocated because of an announced length, nothing is looked at twice, and the arguments of a command
-//! are slices of what was received. What is larger than anything that could be stored is read to its end and thrown
-//! away, so that the commands behind it are still understood.
+//! Nothing is allocated because of an announced length, nothing is looked at twice, and the arguments of a
+//! command are slices of what was received. What is larger than anything that could be stored is read to its
+//! end and thrown away, so that the commands behind it are still understood.
 
 use std::fmt;
 use std::ops::Range;

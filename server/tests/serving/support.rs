@@ -24,7 +24,7 @@ impl Running {
     pub(crate) fn start() -> Running {
         let data = tempfile::tempdir().unwrap();
         let mut config = LocalConfig::new(data.path().join("data"));
-        config.segment_bytes = 16 << 20;
+        config.segment_bytes = 32 << 20;
         config.regions = 8;
         let cluster = Arc::new(LocalCluster::open(config).unwrap());
         cluster.wait_ready(Duration::from_secs(30)).unwrap();
