@@ -1,3 +1,4 @@
 //! The simulator, and what the black-box tests of the binary share.
 
+pub mod server;
 pub mod sim;

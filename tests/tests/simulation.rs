@@ -1,13 +1,14 @@
 //! Whole stores under faults: whatever happens, nothing that was promised is lost. A failing seed is printed with the
 //! command that repeats it.
 
+use skep_raftstore::store::Mutant;
 use skep_tests::sim::{self, Plan, Report};
 
 /// Seeds that every `cargo test` runs.
 const SEEDS: u64 = 100;
 
-fn seeds() -> u64 {
-    std::env::var("SKEP_SIM_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("SKEP_SIM_SEEDS is a number"))
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |value| value.parse().expect("the variable holds a number"))
 }
 
 /// The run's report, or what went wrong and how to see it again.
@@ -25,7 +26,8 @@ fn run(seed: u64, is_told: bool) -> Result<Report, String> {
 fn nothing_is_lost_and_nothing_stale_is_read() {
     let mut total = Report::default();
     let mut failures = Vec::new();
-    for seed in 1..=seeds() {
+    let (first, count) = (number("SKEP_SIM_FIRST", 1), number("SKEP_SIM_SEEDS", SEEDS));
+    for seed in first..first + count {
         let report = match run(seed, false) {
             Ok(report) => report,
             Err(failure) => {
@@ -41,15 +43,14 @@ fn nothing_is_lost_and_nothing_stale_is_read() {
         total.applied += report.applied;
         total.restored += report.restored;
     }
-    println!("{} seeds: {total:?}", seeds());
+    println!("{count} seeds: {total:?}");
     assert!(failures.is_empty(), "{} seeds failed\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Runs the seed named by SKEP_SIM_SEED, and tells what happens.
 #[test]
 fn one_seed() {
-    let seed = std::env::var("SKEP_SIM_SEED").map_or(1, |seed| seed.parse().expect("SKEP_SIM_SEED is a number"));
-    match run(seed, true) {
+    match run(number("SKEP_SIM_SEED", 1), true) {
         Ok(report) => println!("{report:?}"),
         Err(failure) => panic!("{failure}"),
     }
@@ -60,4 +61,31 @@ fn the_same_seed_does_the_same() {
     for seed in [3, 4, 5] {
         assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
     }
+}
+
+/// Only the power fails, often, and everywhere at once: what was promised too early is gone then.
+fn crash_heavy() -> Plan {
+    Plan { fault_ticks: 1500, fault_every: 100, only_power_cuts: true, ..Plan::default() }
+}
+
+/// The first of 30 seeds in which a wrong build breaks a rule.
+fn caught(plan: &Plan) -> Option<(u64, String)> {
+    (1..=30).find_map(|seed| sim::run(seed, plan, false).1.err().map(|violation| (seed, violation.to_string())))
+}
+
+#[test]
+fn a_right_build_survives_what_catches_the_wrong_ones() {
+    assert_eq!(caught(&crash_heavy()), None);
+}
+
+#[test]
+fn a_store_that_answers_before_the_sync_is_caught() {
+    let found = caught(&Plan { store_mutant: Some(Mutant::ReplyEarly), ..crash_heavy() });
+    println!("{:?}", found.expect("a store that answers before the sync was not caught"));
+}
+
+#[test]
+fn a_log_that_skips_the_sync_is_caught() {
+    let found = caught(&Plan { wal_mutant: Some(skep_wal::Mutant::SkipSync), ..crash_heavy() });
+    println!("{:?}", found.expect("a log that skips the sync was not caught"));
 }

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use skep_engine::{LocalCluster, LocalConfig, Opened};
@@ -18,7 +18,7 @@ use crate::{Server, ServerConfig, admin, listener};
 /// How many regions a new directory is cut into unless asked otherwise.
 const REGIONS: u32 = 16;
 
-/// How long the first elections may take before the user is told what is going on.
+/// How long elections and the reading of logs may take before the user is told what is going on.
 const READY_MAX: Duration = Duration::from_secs(60);
 
 /// How often stores are looked at, to tell when one has failed.
@@ -124,10 +124,9 @@ fn serve(
     runtime.block_on(async {
         let mut signals = StopSignals::listen().map_err(failed)?;
         let clients = tokio::net::TcpListener::from_std(listen.listener).map_err(failed)?;
-        let clients = tokio::spawn(listener::serve(Arc::clone(&server), clients));
         let probes = tokio::net::TcpListener::from_std(admin.listener).map_err(failed)?;
         tokio::spawn(admin::serve(Arc::clone(&server), probes));
-        tokio::spawn(announce(Arc::clone(&server), admin.address));
+        let clients = tokio::spawn(serve_clients(Arc::clone(&server), clients, admin.address));
         let result = tokio::select! {
             () = signals.asked() => Ok(()),
             why = all_failed(&server) => Err(Failure::all_failed(why)),
@@ -139,14 +138,40 @@ fn serve(
     })
 }
 
-/// Tells the user what to do next, once every region has a leader.
-async fn announce(server: Arc<Server>, admin: SocketAddr) {
+/// Takes clients in once every region serves, and tells the user so. Whoever connects earlier waits to be taken in: the
+/// time that the stores need to read their logs does not count against anybody's request timeout.
+async fn serve_clients(server: Arc<Server>, listener: tokio::net::TcpListener, admin: SocketAddr) {
+    let mut stopping = server.stopping();
     let asked = Arc::clone(&server);
-    let ready = tokio::task::spawn_blocking(move || asked.cluster().wait_ready(READY_MAX)).await;
-    if !matches!(ready, Ok(Ok(()))) {
-        tracing::warn!("some regions have no leader yet: see `skep status --admin {admin}`");
+    tokio::select! {
+        ready = tokio::task::spawn_blocking(move || wait_until_serving(&asked)) => {
+            if !matches!(ready, Ok(true)) {
+                tracing::warn!("some regions do not serve yet: see `skep status --admin {admin}`");
+            }
+        }
+        () = stopping.asked() => return,
     }
-    let listen = server.listen;
+    announce(server.listen, admin);
+    listener::serve(server, listener).await;
+}
+
+/// A region may have a leader and still be reading its log: only an answer shows that it serves.
+fn wait_until_serving(server: &Server) -> bool {
+    let end = Instant::now() + READY_MAX;
+    if server.cluster().wait_ready(READY_MAX).is_err() {
+        return false;
+    }
+    // Each question has the request timeout of its own, which paces this loop.
+    while server.choose_store().count_keys().wait().is_err() {
+        if Instant::now() >= end || server.stores().iter().all(|store| store.failed().is_some()) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Tells the user what to do next.
+fn announce(listen: SocketAddr, admin: SocketAddr) {
     let (host, port) = (listen.ip(), listen.port());
     say(&format!(
         "redis   {listen}\nadmin   http://{admin}\ntry     redis-cli -h {host} -p {port} set hello world"

@@ -79,7 +79,7 @@ impl World {
             Fault::Kill => {}
             Fault::SyncFails => {
                 self.nodes[at].may_fail = true; // until it has
-                self.nodes[at].power.log_disk().fail_sync(seed % 5, std::env::var("NODROP").is_err() && seed & 1 << 40 != 0);
+                self.nodes[at].power.log_disk().fail_sync(seed % 5, seed & 1 << 40 != 0);
             }
             Fault::SnapshotSyncFails => {
                 self.nodes[at].power.snapshot_disk().fail_sync(seed % 3, seed & 1 << 40 != 0);
@@ -182,6 +182,7 @@ impl World {
             self.disk_frees_at[at] = self.now;
             let node = &mut self.nodes[at];
             node.may_fail = false;
+            node.power.put_out_fuse();
             node.rate = RIGHT;
             node.paused_until = 0;
             node.syncs_from = 0;

@@ -58,6 +58,11 @@ impl Power {
         self.state.lock().fuse = Some((changes, seed));
     }
 
+    /// It does not, after all.
+    pub(super) fn put_out_fuse(&self) {
+        self.state.lock().fuse = None;
+    }
+
     /// The power goes now.
     pub(super) fn cut(&self, seed: u64) {
         let mut state = self.state.lock();
