@@ -121,8 +121,7 @@ fn check(server: &Server, known: &Known) {
     let mut client = server.connect(false);
     let keys: Vec<&String> = known.keys().collect();
     for some in keys.chunks(100) {
-        let found: Vec<Option<String>> =
-            redis::cmd("MGET").arg(some).query(&mut client).expect("values");
+        let found: Vec<Option<String>> = redis::cmd("MGET").arg(some).query(&mut client).expect("values");
         for (key, found) in some.iter().zip(found) {
             let (acknowledged, sent) = known[*key];
             let Some(found) = found else {
@@ -132,7 +131,10 @@ fn check(server: &Server, known: &Known) {
             let number = found.split(['=', ':']).rev().nth(1).and_then(|number| number.parse::<u64>().ok());
             let number = number.unwrap_or_else(|| panic!("{key} holds {found:?}"));
             assert_eq!(found, value(key, number), "{key} was altered");
-            assert!((acknowledged..=sent).contains(&number), "{key}: {acknowledged} was acknowledged, found {number}");
+            assert!(
+                (acknowledged..=sent).contains(&number),
+                "{key}: {acknowledged} was acknowledged, found {number}"
+            );
         }
     }
 }
@@ -155,7 +157,8 @@ fn kill_9_under_load_loses_nothing_that_was_acknowledged() {
             server.kill();
             stop.store(true, Ordering::Relaxed);
         });
-        let acknowledged: usize = known.iter().flat_map(|known| known.values()).filter(|(a, _)| *a > 0).count();
+        let acknowledged: usize =
+            known.iter().flat_map(|known| known.values()).filter(|(a, _)| *a > 0).count();
         assert!(acknowledged > 0, "nothing was written in round {round}");
     }
     let server = Server::start(dir.path(), &[]);
@@ -210,15 +213,13 @@ fn refuses(command: &mut Command, data: &Path, what: &str) {
 #[test]
 fn what_cannot_work_is_refused_and_nothing_is_touched() {
     let (dir, other) = (fresh(), fresh());
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let taken = taken.local_addr().expect("an address").to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address").to_string();
     let unmade = dir.path().join("unmade");
-    // The listener above is gone, so hold the port again while the server is refused.
-    let held = TcpListener::bind(&taken).expect("the port is still free");
     refuses(&mut dev(&unmade, &taken, "127.0.0.1:0"), &unmade, "another process listens there");
     refuses(&mut dev(&unmade, "127.0.0.1:0", &taken), &unmade, "another process listens there");
     assert!(!unmade.exists());
-    drop(held);
+    drop(listener);
 
     let (data, data_of_other) = (dir.path().join("data"), other.path().join("data"));
     let any = "127.0.0.1:0";
@@ -230,13 +231,12 @@ fn what_cannot_work_is_refused_and_nothing_is_touched() {
     assert!(Server::start(&data_of_other, &[]).interrupt().success());
 
     // One of the stores of another cluster.
-    let (own, aside) = (data.join("store-2"), data.join("aside"));
+    let own = data.join("store-2");
     fs::rename(&own, other.path().join("own")).expect("renamed");
     fs::rename(data_of_other.join("store-2"), &own).expect("renamed");
     refuses(&mut dev(&data, any, any), &data, "belongs to");
     fs::remove_dir_all(&own).expect("removed");
     fs::rename(other.path().join("own"), &own).expect("renamed");
-    assert!(!aside.exists());
 
     // A newer format, in either of the two files that say which it is.
     for file in [data.join("cluster"), own.join("identity")] {
@@ -254,7 +254,8 @@ fn what_cannot_work_is_refused_and_nothing_is_touched() {
 fn status_says_first_how_many_stores_may_be_lost() {
     let dir = fresh();
     let server = Server::start(dir.path(), &["--regions", "7"]);
-    let status = |more: &[&str]| run(Command::new(binary()).args(["status", "--admin", &server.admin]).args(more));
+    let status =
+        |more: &[&str]| run(Command::new(binary()).args(["status", "--admin", &server.admin]).args(more));
     let (code, out, complaint) = status(&["--json"]);
     assert!(code.success(), "{complaint}");
     let json: serde_json::Value = serde_json::from_str(&out).expect("one JSON value");
@@ -263,7 +264,10 @@ fn status_says_first_how_many_stores_may_be_lost() {
     let (code, text, _) = status(&[]);
     assert!(code.success());
     let verdict = json["verdict"].as_str().expect("a string");
-    assert!(text.starts_with(verdict) || text.lines().next().is_some_and(|line| line.contains("store")), "{text}");
+    assert!(
+        text.starts_with(verdict) || text.lines().next().is_some_and(|line| line.contains("store")),
+        "{text}"
+    );
     let admin = server.admin.clone();
     server.kill();
     let (code, _, complaint) = run(Command::new(binary()).args(["status", "--admin", &admin]));
@@ -278,7 +282,15 @@ fn the_load_tool_prints_one_json_object() {
     let (status, out, complaint) = run(&mut command);
     assert!(status.success(), "{complaint}");
     let json: serde_json::Value = serde_json::from_str(&out).expect("one JSON object and nothing else");
-    for field in ["ops_per_second", "p50_us", "p99_us", "p999_us", "cpu_us_per_op", "syncs_per_second", "entries_per_sync"] {
+    for field in [
+        "ops_per_second",
+        "p50_us",
+        "p99_us",
+        "p999_us",
+        "cpu_us_per_op",
+        "syncs_per_second",
+        "entries_per_sync",
+    ] {
         assert!(json[field].as_f64().is_some_and(|number| number > 0.0), "{field} in {json}");
     }
     assert_eq!(json["errors"].as_u64(), Some(0));
@@ -291,7 +303,10 @@ fn has_tool(name: &str) -> bool {
         return true;
     }
     let is_required = std::env::var("SKEP_TEST_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
-    assert!(!is_required, "{name} is missing (Debian: redis-tools), and SKEP_TEST_REQUIRE_TOOLS=1 requires it");
+    assert!(
+        !is_required,
+        "{name} is missing (Debian: redis-tools), and SKEP_TEST_REQUIRE_TOOLS=1 requires it"
+    );
     println!("skipped: {name} is missing (Debian: redis-tools)");
     false
 }
@@ -304,8 +319,9 @@ fn redis_cli_pipes_a_file_in() {
     }
     let dir = fresh();
     let server = Server::start(dir.path(), &[]);
-    let records: Vec<(String, String)> =
-        (0..2000).map(|number| (format!("record {number}"), format!("{number}\r\n{}", "x".repeat(number % 700)))).collect();
+    let records: Vec<(String, String)> = (0..2000)
+        .map(|number| (format!("record {number}"), format!("{number}\r\n{}", "x".repeat(number % 700))))
+        .collect();
     let mut file = Vec::new();
     for (key, value) in &records {
         let (k, v) = (key.len(), value.len());
@@ -342,7 +358,20 @@ fn redis_benchmark_runs_without_an_error() {
     let (host, port) = server.host_and_port();
     for more in [["-P", "16"].as_slice(), &["-P", "1"], &["-P", "4", "-3"]] {
         let mut command = Command::new("redis-benchmark");
-        command.args(["-h", host, "-p", port, "-t", "ping,set,get,incr,mset", "-n", "2000", "-r", "1000", "-c", "20"]);
+        command.args([
+            "-h",
+            host,
+            "-p",
+            port,
+            "-t",
+            "ping,set,get,incr,mset",
+            "-n",
+            "2000",
+            "-r",
+            "1000",
+            "-c",
+            "20",
+        ]);
         let (status, out, complaint) = server::run(command.args(more).arg("-q"));
         assert!(status.success(), "{more:?}: {complaint}");
         assert!(!out.to_lowercase().contains("err") && complaint.is_empty(), "{more:?}: {out}{complaint}");

@@ -108,13 +108,15 @@ impl Wal {
 
     /// Begins the next segment.
     fn roll_over(&self, head: &mut Head) -> Result<(), WalError> {
+        let salt = self
+            .disk
+            .random()
+            .map_err(|error| WalError::io("drawing a salt for", "the next segment", error))?;
         let ready = self.spares.lock().ready.pop();
         let file = match ready {
             Some(file) => file,
             None => self.prepare_one()?,
         };
-        let salt =
-            self.disk.random().map_err(|error| WalError::io("drawing a salt for", &file.name, error))?;
         let header = SegmentHeader {
             log: self.log,
             number: head.next_number,

@@ -49,15 +49,23 @@ pub(crate) struct Recovery {
     pub(crate) tail: Vec<Batch>,
     /// The position after the last frame that counts.
     at: u64,
+    /// The first segment of the log, as its frames say: nothing older is needed.
+    said_start: u32,
+    /// Segments in which something is missing.
+    lost: Vec<u32>,
 }
 
 /// Opens or begins the log in a directory.
 pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenReport), WalError> {
     let mut files = find::files(&*disk, &config)?;
-    let mut recovery = Recovery::new(&files);
-    recovery.prove(&files)?;
-    recovery.replay(&files)?;
-    recovery.settle(&files);
+    let mut recovery = Recovery::of(&files)?;
+    if let Some(last) = recovery.overwritten() {
+        // It, and all before it, were recycled already, and in part written over: they are no part of the log.
+        let gone = files.chain.partition_point(|found| found.header.number <= last);
+        let gone = files.chain.drain(..gone).filter(|found| found.bytes == config.segment_bytes);
+        files.free.extend(gone.map(|found| found.file));
+        recovery = Recovery::of(&files)?;
+    }
     let kept = files.chain.partition_point(|found| found.header.start < recovery.proven);
     let cut_off = files.chain.split_off(kept);
     make_durable(&*disk, &files.chain)?;
@@ -95,6 +103,20 @@ fn make_durable(disk: &dyn Disk, chain: &[Found]) -> Result<(), WalError> {
 }
 
 impl Recovery {
+    /// Steps 3 to 5.
+    fn of(files: &Files) -> Result<Recovery, WalError> {
+        let mut recovery = Recovery::new(files);
+        recovery.prove(files)?;
+        recovery.replay(files)?;
+        recovery.settle(files);
+        Ok(recovery)
+    }
+
+    /// The newest segment that is not whole although the log begins after it.
+    fn overwritten(&self) -> Option<u32> {
+        self.lost.iter().copied().filter(|number| *number < self.said_start).max()
+    }
+
     fn new(files: &Files) -> Recovery {
         let report = OpenReport {
             torn_tail: None,
@@ -106,7 +128,15 @@ impl Recovery {
             reached: files.reached,
         };
         let at = files.chain.first().map_or(0, |found| found.header.start);
-        Recovery { catalog: Catalog::default(), report, proven: 0, tail: Vec::new(), at }
+        Recovery {
+            catalog: Catalog::default(),
+            report,
+            proven: 0,
+            tail: Vec::new(),
+            at,
+            said_start: 0,
+            lost: Vec::new(),
+        }
     }
 
     /// Step 3: the highest position that any whole frame or header calls durable. No segment says more than
@@ -200,6 +230,7 @@ impl Recovery {
         } else {
             self.keep_for_rewrite(frame)
         }
+        self.said_start = self.said_start.max(frame.head.place.log_start);
         let next = frame.head.place.lsn + u64::from(frame.head.length);
         self.report.bytes += next - self.at;
         self.at = next;
@@ -211,6 +242,7 @@ impl Recovery {
             if !record.whole {
                 let what =
                     if record.head.kind.is_run() { DamagedPart::Entries } else { DamagedPart::Anything };
+                self.lost.push(found.header.number);
                 let segment = u64::from(found.header.number);
                 let damage = Damage { at: Lsn(frame.head.place.lsn), segment, what };
                 self.catalog.index.damage(Some(&[record.head.stream]), &damage);
@@ -255,6 +287,7 @@ impl Recovery {
     }
 
     fn lose(&mut self, streams: Option<&[u64]>, segment: u32) {
+        self.lost.push(segment);
         let damage = Damage { at: Lsn(self.at), segment: u64::from(segment), what: DamagedPart::Anything };
         self.catalog.index.damage(streams, &damage);
     }

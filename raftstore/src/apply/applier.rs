@@ -193,22 +193,27 @@ impl Applier {
             pass.sink.outcome(ApplyOutcome::NotRestored { region, received, why });
             return Ok(());
         }
-        let refused = self.machine(|machine| {
+        let outcome = self.machine(|machine| {
             let restored = machine.restore(&mut received.open()).err();
             if restored.is_none() && machine.applied() != at {
                 let is = machine.applied();
                 return Err(Fatal(format!("its machine is at {is:?} after a snapshot of {at:?}")));
             }
             Ok(restored)
-        })?;
-        if let Some(Fatal(why)) = refused {
-            let why = format!("the machine refused a snapshot of {at:?}: {why}");
-            pass.sink.outcome(ApplyOutcome::NotRestored { region, received, why });
-            return Ok(());
-        }
-        self.applied = at;
-        pass.sink.outcome(ApplyOutcome::Restored { region, received });
-        Ok(())
+        });
+        // Whoever waits for the file hears of it in any case.
+        let (why, ended) = match outcome {
+            Ok(None) => {
+                self.applied = at;
+                pass.sink.outcome(ApplyOutcome::Restored { region, received });
+                return Ok(());
+            }
+            Ok(Some(Fatal(why))) => (why, Ok(())),
+            Err(Fatal(why)) => (why.clone(), Err(Fatal(why))),
+        };
+        let why = format!("the machine refused a snapshot of {at:?}: {why}");
+        pass.sink.outcome(ApplyOutcome::NotRestored { region, received, why });
+        ended
     }
 
     /// Calls the machine. A panic in it is its failure and nobody else's.

@@ -52,7 +52,7 @@ use super::received::ReceivedSnapshot;
 use super::send::Outgoings;
 use super::task::{KeeperOutcome, KeeperSink, KeeperTask};
 use crate::apply::{ApplyPool, Job, SnapshotPurpose};
-use crate::ids::{Life, RegionId, StoreId, Tick};
+use crate::ids::{Index, Life, RegionId, StoreId, Tick};
 use crate::transport::Transport;
 
 /// How many tasks a step takes before it works on what it has.
@@ -60,8 +60,9 @@ const TASKS_PER_STEP_MAX: usize = 256;
 /// How long the thread sleeps at most, so that it notices what is due.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
 
-/// Tidies the log, and names the regions whose entries pin its oldest segments: they are checkpointed.
-pub type Maintain = Box<dyn FnMut() -> Vec<RegionId> + Send>;
+/// Tidies the log, and names the regions whose entries pin its oldest segments, and through which entry: they are
+/// checkpointed.
+pub type Maintain = Box<dyn FnMut() -> Vec<(RegionId, Index)> + Send>;
 
 /// What a keeper is made of.
 pub struct KeeperParts {
@@ -222,8 +223,15 @@ impl Keeper {
     fn tidy(&mut self, now: Tick) {
         if now >= self.maintain_at {
             self.maintain_at = now.after(self.limits.maintain_ticks);
-            let pinning = (self.maintain)();
-            self.want(pinning, now);
+            for (region, through) in (self.maintain)() {
+                match self.checkpoints.newest(region) {
+                    // What pins is in a checkpoint already: the worker has to let go of it.
+                    Some(info) if info.at.index >= through => {
+                        self.sink.kept(KeeperOutcome::Pinning { region, at: info.at, through });
+                    }
+                    Some(_) | None => self.want(vec![region], now),
+                }
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::received::ReceivedSnapshot;
 use crate::apply::SnapshotPurpose;
-use crate::ids::{RegionId, ReplicaId, StoreId};
+use crate::ids::{Index, RegionId, ReplicaId, StoreId};
 use crate::machine::SnapshotSource;
 use crate::message::{SnapshotAck, SnapshotChunk, SnapshotMeta};
 use crate::raft::LogPos;
@@ -54,6 +54,15 @@ pub enum KeeperOutcome {
         /// Through where.
         at: LogPos,
     },
+    /// Entries of this region, through `through`, keep the oldest segments of the log although its checkpoint has them.
+    Pinning {
+        /// Which region.
+        region: RegionId,
+        /// Through where its checkpoint goes: not less than `through`.
+        at: LogPos,
+        /// The last entry that pins.
+        through: Index,
+    },
     /// A snapshot is here, verified and durable; answered by `Adopt` (after `Job::Restore`) or by `Discard`.
     Received(ReceivedSnapshot),
     /// It is the region's checkpoint now.
@@ -73,7 +82,9 @@ impl KeeperOutcome {
     /// The region that it is about.
     pub const fn region(&self) -> RegionId {
         match self {
-            KeeperOutcome::Checkpointed { region, .. } | KeeperOutcome::Sent { region, .. } => *region,
+            KeeperOutcome::Checkpointed { region, .. }
+            | KeeperOutcome::Pinning { region, .. }
+            | KeeperOutcome::Sent { region, .. } => *region,
             KeeperOutcome::Received(received) | KeeperOutcome::Adopted(received) => received.region,
         }
     }

@@ -135,12 +135,4 @@ impl Worker {
             }
         }
     }
-
-    /// After the end: nothing is taken any more.
-    pub(super) fn refuse_item(&mut self, item: Item) {
-        if let Item::Submit { request, .. } = item {
-            let error = SubmitError::StoreStopped(self.shared.inboxes.stop_reason());
-            self.refuse(request, error);
-        }
-    }
 }

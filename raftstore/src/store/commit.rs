@@ -1,5 +1,6 @@
 //! Commit: what a quorum holds goes to the apply threads, and reads behind it; the turn of a region ends here.
 
+use super::config::LOG_SEGMENTS_LONG;
 use super::replica::{Condition, Slot};
 use super::worker::Worker;
 use crate::apply::{Job, SnapshotPurpose};
@@ -70,10 +71,23 @@ impl Worker {
 
     /// The state through `at` is durable on its own: the log before it may be forgotten.
     pub(super) fn checkpointed(&mut self, slot: Slot, at: LogPos, now: Tick) {
-        let through = self.compactable(slot, at.index);
+        let through = self.compactable(slot, at.index, now);
         let replica = self.replica(slot);
         replica.is_checkpointing = false;
         replica.log_bytes = 0;
+        self.compact(slot, through, now);
+    }
+
+    /// The log must let go of entries that keep its oldest segments: a follower that needed them gets a snapshot. One that
+    /// is receiving a snapshot is waited for, unless the log is very long.
+    pub(super) fn unpin(&mut self, slot: Slot, through: Index, now: Tick) {
+        let is_long = self.shared.wal.usage().segments >= LOG_SEGMENTS_LONG;
+        let held = self.replica(slot).snapshot_hold.filter(|(_, until)| *until > now && !is_long);
+        self.compact(slot, held.map_or(through, |(at, _)| through.min(at)), now);
+    }
+
+    fn compact(&mut self, slot: Slot, through: Index, now: Tick) {
+        let replica = self.replica(slot);
         if through < replica.raft.first_index() {
             return;
         }
@@ -98,11 +112,12 @@ impl Worker {
     }
 
     /// The newest index through which a checkpoint lets the log of this replica be forgotten.
-    fn compactable(&mut self, slot: Slot, at: Index) -> Index {
+    fn compactable(&mut self, slot: Slot, at: Index, now: Tick) -> Index {
         let tail = self.shared.config.log_tail_entries;
         let replica = self.replica(slot);
         let kept = Index(replica.raft.last_index().0.saturating_sub(tail));
         let needed = replica.raft.min_matched().unwrap_or(at);
-        at.min(needed.max(kept))
+        let held = replica.snapshot_hold.filter(|(_, until)| *until > now).map_or(at, |(held, _)| held);
+        at.min(needed.max(kept)).min(held)
     }
 }

@@ -10,6 +10,16 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// A frame is sent when it holds this much, even in the middle of a turn. A few socket buffers' worth.
 pub(super) const FRAME_BYTES_FULL: usize = 1 << 20;
 
+/// With so many segments the log waits for no follower: one that is receiving a snapshot may need another.
+pub(super) const LOG_SEGMENTS_LONG: usize = 32;
+
+/// How long the log after a snapshot is kept for the follower that receives it, since the last news of it.
+pub(super) const SNAPSHOT_HOLD_TICKS: u64 = 3000;
+
+/// A message of commands or answers is cut when it holds this much. With one of the largest commands behind, it is still
+/// far below what a frame may hold.
+pub(super) const MESSAGE_BYTES_ABOUT: usize = 1 << 20;
+
 /// One append carries about this much at most (one entry at least): small enough that a heartbeat is not stuck behind it.
 pub(super) const APPEND_BYTES_MAX: usize = 1 << 20;
 

@@ -3,6 +3,7 @@
 //! Threads, however many regions there are: one per worker, one for the sync, `apply_threads` for applying, one for
 //! the keeper. The transport has its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -23,6 +24,7 @@ use crate::ids::{RegionId, ReplicaId, StoreId};
 use crate::raft::Role;
 use crate::snapshot::KeeperTask;
 
+const PANICKED: &str = "one of its threads panicked; this is a bug, please report it";
 /// How long `stop` waits for commands that are under way.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long a report of the regions may take before it is given without those that did not answer.
@@ -72,24 +74,29 @@ fn spawn(
 ) -> Result<JoinHandle<()>, OpenError> {
     let inboxes = shared.inboxes.clone();
     let guarded = move || {
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err() {
-            inboxes.stop("one of its threads panicked; this is a bug, please report it");
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            inboxes.stop(PANICKED);
         }
     };
     thread::Builder::new().name(name).spawn(guarded).map_err(OpenError::Thread)
 }
 
 impl Worker {
-    /// The body of a worker's thread.
+    /// The body of a worker's thread. However it ends, everything is answered, and so is what comes later.
     fn run(&mut self) {
+        if catch_unwind(AssertUnwindSafe(|| self.turns())).is_err() {
+            self.shared.inboxes.stop(PANICKED);
+        }
+        self.stop();
+        self.shared.inboxes.end(self.number);
+    }
+
+    fn turns(&mut self) {
         while !self.is_stopped {
             let now = self.shared.clock.now();
             if !self.turn(now) && !self.is_stopped {
                 self.wait();
             }
-        }
-        while let Ok(item) = self.receiver.try_recv() {
-            self.refuse_item(item);
         }
     }
 

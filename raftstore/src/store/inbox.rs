@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver as ChannelReceiver, Sender, unbounded};
@@ -95,6 +95,8 @@ struct Inbox {
     sender: Sender<Item>,
     receiver: ChannelReceiver<Item>,
     frame_bytes: AtomicUsize,
+    /// Its worker has ended.
+    is_over: AtomicBool,
 }
 
 impl Inboxes {
@@ -102,7 +104,7 @@ impl Inboxes {
     pub fn new(config: &StoreConfig) -> Arc<Inboxes> {
         let inbox = |_| {
             let (sender, receiver) = unbounded();
-            Inbox { sender, receiver, frame_bytes: AtomicUsize::new(0) }
+            Inbox { sender, receiver, frame_bytes: AtomicUsize::new(0), is_over: AtomicBool::new(false) }
         };
         Arc::new(Inboxes {
             workers: (0..config.workers.max(1)).map(inbox).collect(),
@@ -138,8 +140,29 @@ impl Inboxes {
     }
 
     fn put(&self, worker: usize, item: Item) {
+        let inbox = &self.workers[worker];
         // The receiver lives in this very struct, so a send cannot fail.
-        let _ = self.workers[worker].sender.send(item);
+        let _ = inbox.sender.send(item);
+        fence(Ordering::SeqCst);
+        if inbox.is_over.load(Ordering::SeqCst) {
+            self.refuse_all(worker);
+        }
+    }
+
+    /// A worker has ended: what is in its inbox, and what comes later, is answered here.
+    pub(super) fn end(&self, worker: usize) {
+        self.workers[worker].is_over.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.refuse_all(worker);
+    }
+
+    fn refuse_all(&self, worker: usize) {
+        while let Ok(item) = self.workers[worker].receiver.try_recv() {
+            if let Item::Submit { request, .. } = item {
+                self.answered(1, request.body.len());
+                (request.reply)(Err(SubmitError::StoreStopped(self.stop_reason())));
+            }
+        }
     }
 
     pub(super) fn control(&self, worker: usize, control: Control) {
@@ -203,6 +226,9 @@ impl Inboxes {
     }
 
     fn put_frame(&self, worker: usize, from: StoreId, messages: Vec<StoreMessage>, bytes: usize) {
+        if self.is_stopped() {
+            return;
+        }
         let inbox = &self.workers[worker];
         if inbox.frame_bytes.fetch_add(bytes, Ordering::Relaxed) > self.frame_bytes_max {
             inbox.frame_bytes.fetch_sub(bytes, Ordering::Relaxed);

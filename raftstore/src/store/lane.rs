@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::config::MESSAGE_BYTES_ABOUT;
 use super::request::{Reply, SubmitError};
 use crate::ids::{ReplicaId, Tick};
 use crate::message::{RequestKind, SubmitItem};
@@ -92,13 +93,19 @@ impl Lane {
         self.heard = now;
     }
 
-    /// Everything that this attempt has not sent yet; it counts as sent from here on.
+    /// What this attempt has not sent yet, as much as one message takes; it counts as sent from here on.
     pub(super) fn next_run(&mut self) -> Option<Run> {
         let to = self.target?;
         let first = self.taken.partition_point(|taken| taken.seq <= self.sent);
         let lowest = self.taken.front()?.seq;
-        let items: Vec<SubmitItem> =
-            self.taken.range(first..).filter(|t| t.reply.is_some()).map(item).collect();
+        let mut bytes = 0;
+        let fits = |taken: &&Taken| {
+            let is_in = bytes < MESSAGE_BYTES_ABOUT;
+            bytes += taken.body.len();
+            is_in
+        };
+        let unanswered = self.taken.range(first..).filter(|taken| taken.reply.is_some());
+        let items: Vec<SubmitItem> = unanswered.take_while(fits).map(item).collect();
         self.sent = items.last()?.seq;
         let position = self.position;
         self.position += items.len() as u64;
@@ -107,12 +114,15 @@ impl Lane {
 
     /// Answers the command with this number, unless it is answered already.
     pub(super) fn answer(&mut self, seq: u64, result: Result<Bytes, SubmitError>, now: Tick) -> Freed {
-        self.heard = now;
         self.hops = 0;
         let Ok(at) = self.taken.binary_search_by_key(&seq, |taken| taken.seq) else {
             return Freed::default();
         };
         let Some(reply) = self.taken[at].reply.take() else { return Freed::default() };
+        if at == 0 {
+            // Only the oldest counts: if its answer was lost, those to later ones must not hide it.
+            self.heard = now;
+        }
         let bytes = std::mem::take(&mut self.taken[at].body).len();
         reply(result);
         self.drop_answered();

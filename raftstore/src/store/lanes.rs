@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::config::{LANE_CHECK_TICKS, LANE_RETRY_TICKS, ticks};
-use super::lane::Lane;
+use super::lane::{Lane, Run};
 use super::replica::{Condition, Slot};
 use super::request::{Request, SubmitError};
 use super::worker::{Timer, Worker};
@@ -42,8 +42,15 @@ impl Worker {
         let leader = self.leader_to_try(slot);
         self.replica(slot).lane = Some(Box::new(Lane::new(now)));
         self.active_lanes.insert(slot);
-        self.wheel.arm(now.after(LANE_CHECK_TICKS), (slot, Timer::Lane));
+        self.arm_lane(slot, now);
         self.restart_lane(slot, leader, now);
+    }
+
+    /// Sees to it that a lane is looked at again. One entry in the wheel, however often lanes come and go.
+    fn arm_lane(&mut self, slot: Slot, now: Tick) {
+        if !std::mem::replace(&mut self.replica(slot).is_lane_armed, true) {
+            self.wheel.arm(now.after(LANE_CHECK_TICKS), (slot, Timer::Lane));
+        }
     }
 
     /// Answers everything in a lane with an error.
@@ -132,6 +139,7 @@ impl Worker {
     pub(super) fn lane_timer(&mut self, slot: Slot, now: Tick) {
         let leader = self.leader_to_try(slot);
         let replica = self.replica(slot);
+        replica.is_lane_armed = false;
         let Some(lane) = &mut replica.lane else { return };
         lane.rest();
         let freed = lane.expire(now);
@@ -140,7 +148,7 @@ impl Worker {
             replica.lane = None;
             self.active_lanes.remove(&slot);
         } else {
-            self.wheel.arm(now.after(LANE_CHECK_TICKS), (slot, Timer::Lane));
+            self.arm_lane(slot, now);
             if is_lost {
                 self.restart_lane(slot, leader, now);
             }
@@ -149,22 +157,16 @@ impl Worker {
     }
 
     pub(super) fn send_lane(&mut self, slot: Slot) {
-        let replica = self.replica(slot);
-        let (region, own) = (replica.region, replica.id());
-        let Some(run) = replica.lane.as_mut().and_then(|lane| lane.next_run()) else { return };
-        let to: ReplicaId = run.to;
-        let submit = Submit {
-            region,
-            attempt: run.attempt,
-            position: run.position,
-            lowest: run.lowest,
-            items: run.items,
-        };
-        if to == own {
-            let store = self.shared.config.id;
-            self.take_run(slot, store, submit);
-        } else {
-            self.outbox.push(to.store(), &StoreMessage::Submit(submit));
+        let (region, own) = (self.replica(slot).region, self.replica(slot).id());
+        while let Some(run) = self.replica(slot).lane.as_mut().and_then(|lane| lane.next_run()) {
+            let Run { to, attempt, position, lowest, items } = run;
+            let submit = Submit { region, attempt, position, lowest, items };
+            if to == own {
+                let store = self.shared.config.id;
+                self.take_run(slot, store, submit);
+            } else {
+                self.outbox.push(to.store(), &StoreMessage::Submit(submit));
+            }
         }
     }
 }

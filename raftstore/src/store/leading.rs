@@ -83,6 +83,13 @@ impl Leading {
             if run.position != 0 {
                 return Err(Refusal::Gap);
             }
+            // The newer attempt carries everything unanswered: what waits of the older one would only be there twice.
+            let freed = &mut self.waiting_bytes;
+            self.waiting.retain(|waiting| {
+                let is_kept = waiting.to.store != from;
+                *freed -= if is_kept { 0 } else { waiting.body.len() };
+                is_kept
+            });
             *accepted = Accepted {
                 attempt: run.attempt,
                 last_proposed: accepted.last_proposed,
@@ -120,7 +127,7 @@ impl Leading {
         let mut bytes = 0;
         while bytes < bytes_max {
             let Some(waiting) = self.waiting.pop_front() else { break };
-            bytes += waiting.body.len();
+            bytes += waiting.body.len() + COMMAND_HEADER_BYTES;
             self.waiting_bytes -= waiting.body.len();
             match waiting.kind {
                 RequestKind::Read => proposals.reads.push((proposals.to.len(), waiting.to, waiting.body)),

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use crossbeam_channel::unbounded;
-use skep_wal::{Batch, Disk, StreamId, Wal, WalConfig, WalError};
+use skep_wal::{Batch, Disk, StreamId, Wal, WalConfig};
 
 use super::birth::{BIRTH, Birth};
 use super::clock::Clock;
@@ -22,10 +22,10 @@ use super::inbox::{Control, Inboxes};
 use super::opening::Opening;
 use super::request::Request;
 use super::status::{Counters, RegionStatus};
-use super::sync::Syncer;
+use super::sync::{SyncSignal, Syncer};
 use super::worker::{Shared, Worker};
 use crate::apply::{ApplyLimits, ApplyPool};
-use crate::ids::{RegionId, ReplicaId};
+use crate::ids::{Index, RegionId, ReplicaId};
 use crate::machine::MachineFactory;
 use crate::raft::HardState;
 use crate::snapshot::{Checkpoints, Keeper, KeeperLimits, KeeperParts, Maintain};
@@ -131,7 +131,7 @@ impl StoreParts {
             transport: shared.transport.clone(),
             sink: shared.inboxes.clone(),
             tasks,
-            maintain: maintain(shared.wal.clone(), shared.inboxes.clone()),
+            maintain: maintain(shared.wal.clone(), shared.sync.clone(), shared.inboxes.clone()),
             limits: KeeperLimits::default(),
         });
         Ok(StoreParts { workers, syncer, pool, keeper, shared, hosted })
@@ -164,14 +164,23 @@ impl StoreParts {
 }
 
 /// What the keeper does for the log: prepares and recycles segments, and says whose entries pin the oldest.
-fn maintain(wal: Arc<Wal>, inboxes: Arc<Inboxes>) -> Maintain {
+fn maintain(wal: Arc<Wal>, sync: SyncSignal, inboxes: Arc<Inboxes>) -> Maintain {
     const REGIONS_AT_A_TIME: usize = 64;
     Box::new(move || match wal.maintain() {
-        Ok(_) => wal.oldest(REGIONS_AT_A_TIME).into_iter().map(|(stream, _)| RegionId(stream.0)).collect(),
-        // Without room for a segment appending says so; there is nothing to be tidied until then.
-        Err(WalError::Full { .. }) => Vec::new(),
+        Ok(_) => {
+            // What was carried to the head of the log frees its old place only when it is durable there.
+            if wal.appended_lsn() > wal.durable_lsn() {
+                sync.poke();
+            }
+            let pinning = wal.oldest(REGIONS_AT_A_TIME).into_iter();
+            pinning.map(|(stream, through)| (RegionId(stream.0), Index(through))).collect()
+        }
         Err(error) => {
-            inboxes.stop(&error.to_string());
+            // A log that is not poisoned has refused and lost nothing (no space, no file descriptor): appending says so
+            // where it matters.
+            if wal.poisoned().is_some() {
+                inboxes.stop(&error.to_string());
+            }
             Vec::new()
         }
     })

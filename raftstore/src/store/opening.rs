@@ -108,8 +108,9 @@ impl Opening<'_> {
             ));
         }
         // Machine first, then log: a snapshot was adopted and the log had not followed yet. What it holds is older, or is
-        // another history that the snapshot replaced.
-        let restart = Some(applied).filter(|at| *at != LogPos::default() && !holds(&start, *at));
+        // another history that the snapshot replaced. Never in doubt: what is damaged is left as it is.
+        let is_ahead = applied != LogPos::default() && !holds(&start, applied);
+        let restart = Some(applied).filter(|_| is_ahead && why.is_none());
         if let Some(base) = restart {
             start = Start { base, runs: Vec::new(), last: base.index, ..start };
         }
@@ -132,10 +133,12 @@ impl Opening<'_> {
             compact: None,
             armed: None,
             lane: None,
+            is_lane_armed: false,
             leading: None,
             dispatched: applied.index,
             applied: applied.index,
             log_bytes: 0,
+            snapshot_hold: None,
             is_checkpointing: false,
         };
         Ok((replica, restart))

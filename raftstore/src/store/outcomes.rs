@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use super::config::KEEPER_TASKS_MAX;
+use super::config::{KEEPER_TASKS_MAX, SNAPSHOT_HOLD_TICKS};
 use super::replica::{Condition, Slot};
 use super::request::SubmitError;
 use super::worker::Worker;
-use crate::apply::{ApplyOutcome, Job};
+use crate::apply::{ApplyOutcome, Job, SnapshotPurpose};
 use crate::ids::Tick;
 use crate::message::{Refusal, Refused};
 use crate::raft::{Event, Standing};
@@ -22,6 +22,10 @@ impl Worker {
                 self.replies.push((slot, replies));
             }
             ApplyOutcome::SnapshotTaken { purpose, source, .. } => {
+                if let SnapshotPurpose::Follower { .. } = purpose {
+                    self.replica(slot).snapshot_hold =
+                        Some((source.at().index, now.after(SNAPSHOT_HOLD_TICKS)));
+                }
                 let meta = self.replica(slot).snapshot_meta(source.at());
                 self.tell_keeper(KeeperTask::SnapshotTaken {
                     region: self.replicas[slot.0 as usize].region,
@@ -32,8 +36,12 @@ impl Worker {
             }
             ApplyOutcome::Restored { received, .. } => self.tell_keeper(KeeperTask::Adopt(received)),
             ApplyOutcome::NotRestored { received, .. } => {
-                self.replica(slot).condition = Condition::Running;
-                self.arm_raft(slot);
+                let replica = self.replica(slot);
+                // It may have stopped meanwhile, and then it stays so.
+                if replica.condition == Condition::Restoring {
+                    replica.condition = Condition::Running;
+                    self.arm_raft(slot);
+                }
                 self.tell_keeper(KeeperTask::Discard(received));
             }
             ApplyOutcome::Failed { why, .. } => self.stop_replica(slot, why),
@@ -44,6 +52,7 @@ impl Worker {
         let Some(slot) = self.slot(outcome.region()) else { return };
         match outcome {
             KeeperOutcome::Checkpointed { at, .. } => self.checkpointed(slot, at, now),
+            KeeperOutcome::Pinning { through, .. } => self.unpin(slot, through, now),
             KeeperOutcome::Received(received) => {
                 let replica = self.replica(slot);
                 if replica.is_running() && replica.raft.would_install(received.meta.at) {
@@ -54,7 +63,11 @@ impl Worker {
                 }
             }
             KeeperOutcome::Adopted(received) => self.installed(slot, received, now),
-            KeeperOutcome::Sent { to, at, .. } => self.step_raft(slot, now, Event::SnapshotDone { to, at }),
+            KeeperOutcome::Sent { to, at, .. } => {
+                let hold = &mut self.replica(slot).snapshot_hold;
+                *hold = hold.map(|(from, _)| (from, now.after(SNAPSHOT_HOLD_TICKS)));
+                self.step_raft(slot, now, Event::SnapshotDone { to, at });
+            }
         }
     }
 

@@ -41,12 +41,16 @@ pub(super) struct Replica {
     /// When its timer in the wheel fires, if it has one there.
     pub(super) armed: Option<Tick>,
     pub(super) lane: Option<Box<Lane>>,
+    /// Whether its lane has an entry in the wheel.
+    pub(super) is_lane_armed: bool,
     pub(super) leading: Option<Box<Leading>>,
     /// Through where jobs were handed to the apply pool.
     pub(super) dispatched: Index,
     pub(super) applied: Index,
     /// Bytes appended since the last checkpoint.
     pub(super) log_bytes: u64,
+    /// A snapshot on its way to a follower: until then, the log after it is kept if it is not too long.
+    pub(super) snapshot_hold: Option<(Index, Tick)>,
     /// Whether a checkpoint was asked for and has not come.
     pub(super) is_checkpointing: bool,
 }

@@ -20,7 +20,7 @@ impl Chance {
 
     /// A number below `count`, which is not zero.
     pub(super) fn below(&mut self, count: u64) -> u64 {
-        (u128::from(self.bits()) * u128::from(count) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(count)) >> 64) as u64
     }
 
     /// A number of `range`, its ends included.

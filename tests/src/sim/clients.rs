@@ -47,8 +47,10 @@ struct Recorded {
 impl Clients {
     pub(super) fn new(regions: Vec<RegionDescriptor>, keys: u64, clients: usize, stores: usize) -> Clients {
         // Spread over the regions, whose boundaries lie between these keys.
-        let keys = (0..keys).map(|number| Bytes::from(format!("key:{:012}", number * 100_000 / keys))).collect();
-        let clients = (0..clients).map(|number| Client { at: number % stores, waits_for: Vec::new(), next_at: 0 });
+        let keys =
+            (0..keys).map(|number| Bytes::from(format!("key:{:012}", number * 100_000 / keys))).collect();
+        let clients =
+            (0..clients).map(|number| Client { at: number % stores, waits_for: Vec::new(), next_at: 0 });
         Clients {
             regions,
             keys,

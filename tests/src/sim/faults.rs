@@ -60,8 +60,11 @@ impl World {
         if !self.chance.one_in(self.settings.plan.fault_every) {
             return;
         }
-        let fault =
-            if self.settings.plan.only_power_cuts { self.chance.pick(&POWER) } else { self.chance.pick(&ANY) };
+        let fault = if self.settings.plan.only_power_cuts {
+            self.chance.pick(&POWER)
+        } else {
+            self.chance.pick(&ANY)
+        };
         let at = self.chance.below(self.nodes.len() as u64) as usize;
         self.note(&format!("{fault:?} {at}"));
         let seed = self.chance.bits();

@@ -24,7 +24,11 @@ pub(super) struct Ledger {
     pub(super) broken: Option<String>,
     pub(super) elections: u64,
     pub(super) applied: u64,
-    pub(super) restored: u64,
+    /// Machines restored from a checkpoint while their store was opened.
+    pub(super) reopened: u64,
+    /// Machines replaced by another store's snapshot.
+    pub(super) installed: u64,
+    pub(super) is_opening: bool,
 }
 
 impl Ledger {
@@ -86,6 +90,15 @@ impl Ledger {
         if known != digest {
             let index = at.index.0;
             self.break_rule(format!("{region} on {store} differs from another replica after entry {index}"));
+        }
+    }
+
+    /// A machine took over the state of a checkpoint or snapshot.
+    pub(super) fn restored(&mut self) {
+        if self.is_opening {
+            self.reopened += 1;
+        } else {
+            self.installed += 1;
         }
     }
 

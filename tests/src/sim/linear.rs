@@ -168,7 +168,9 @@ impl<'a> Search<'a> {
     fn is_new(&mut self, op: usize, after: &State) -> bool {
         let mut done = self.done.clone().into_boxed_slice();
         done[op / 64] |= 1 << (op % 64);
-        let hash = after.as_deref().map_or(7, |bytes| bytes.iter().fold(1, |hash, byte| mixed(hash ^ u64::from(*byte))));
+        let hash = after
+            .as_deref()
+            .map_or(7, |bytes| bytes.iter().fold(1, |hash, byte| mixed(hash ^ u64::from(*byte))));
         self.seen.insert((done, hash))
     }
 
@@ -240,7 +242,8 @@ mod tests {
 
     #[test]
     fn what_is_unknown_may_happen_late_or_never_but_not_twice() {
-        let append = |called, returned| op(called, Command::Append { key: "k".into(), value: "x".into() }, returned);
+        let append =
+            |called, returned| op(called, Command::Append { key: "k".into(), value: "x".into() }, returned);
         let read = |at, seen| op(at, get(), Some((at + 1, seen)));
         let late = [append(1, None), read(2, Answer::Value(None)), read(4, value("x"))];
         assert_eq!(check(&late), Verdict::Linearizable);
@@ -252,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_lost_increment_is_impossible() {
-        let add = |called, sum| op(called, Command::Increment { key: "k".into(), by: 2 }, Some((called + 1, sum)));
+        let add =
+            |called, sum| op(called, Command::Increment { key: "k".into(), by: 2 }, Some((called + 1, sum)));
         assert_eq!(check(&[add(1, Answer::Integer(2)), add(3, Answer::Integer(4))]), Verdict::Linearizable);
         assert_eq!(check(&[add(1, Answer::Integer(2)), add(3, Answer::Integer(2))]), Verdict::Impossible(1));
     }

@@ -18,6 +18,7 @@ mod watched;
 mod world;
 
 use std::fmt;
+use std::ops::AddAssign;
 
 pub use settings::Plan;
 use world::World;
@@ -48,8 +49,27 @@ pub struct Report {
     pub elections: u64,
     /// Entries that were applied, on all replicas.
     pub applied: u64,
-    /// Machines that were restored from a snapshot or checkpoint.
-    pub restored: u64,
+    /// Machines that were restored from a checkpoint.
+    pub reopened: u64,
+    /// Machines that were replaced by a snapshot of another store.
+    pub installed: u64,
+    /// Keys whose history was too hard to be searched to the end.
+    pub too_hard: u64,
+}
+
+impl AddAssign for Report {
+    fn add_assign(&mut self, more: Report) {
+        self.trace ^= more.trace;
+        self.seconds += more.seconds;
+        self.operations += more.operations;
+        self.unknown += more.unknown;
+        self.crashes += more.crashes;
+        self.elections += more.elections;
+        self.applied += more.applied;
+        self.reopened += more.reopened;
+        self.installed += more.installed;
+        self.too_hard += more.too_hard;
+    }
 }
 
 /// Runs one seed to its end, or to the first broken rule. `is_told`: prints what happens.
@@ -65,7 +85,9 @@ pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violati
         crashes: world.crashes,
         elections: ledger.elections,
         applied: ledger.applied,
-        restored: ledger.restored,
+        reopened: ledger.reopened,
+        installed: ledger.installed,
+        too_hard: world.too_hard,
     };
     drop(ledger);
     (report, result)

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use skep_raftstore::ids::{Life, StoreId};
-use skep_raftstore::store::{
-    Birth, Clock, Disks, Inboxes, OpenError, StoreConfig, StoreParts, Surroundings,
-};
+use skep_raftstore::store::{Birth, Clock, Disks, Inboxes, OpenError, StoreConfig, StoreParts, Surroundings};
 use skep_raftstore::transport::Receiver;
 use skep_raftstore::transport::memory::MemoryNetwork;
 
@@ -84,8 +82,10 @@ impl Node {
             inboxes: inboxes.clone(),
         };
         // A store whose power went while it was made is made again; one that is there is left alone.
-        let parts = StoreParts::open(config, disks, around, self.births.clone())?;
-        self.parts = Some(parts);
+        ledger.lock().is_opening = true;
+        let parts = StoreParts::open(config, disks, around, self.births.clone());
+        ledger.lock().is_opening = false;
+        self.parts = Some(parts?);
         network.attach(self.id, inboxes as Arc<dyn Receiver>);
         Ok(())
     }
@@ -111,13 +111,11 @@ impl Node {
         let now = self.clock.now();
         let Some(parts) = &mut self.parts else { return false };
         match slice {
-            Slice::Turn(worker) => {
-                parts.workers[worker].turn(now);
-                true
-            }
-            Slice::Sync => parts.syncer.step() && false,
-            Slice::Apply => parts.pool.step() && false,
-            Slice::Keep => parts.keeper.step(now) && false,
-        }
+            Slice::Turn(worker) => parts.workers[worker].turn(now),
+            Slice::Sync => parts.syncer.step(),
+            Slice::Apply => parts.pool.step(),
+            Slice::Keep => parts.keeper.step(now),
+        };
+        matches!(slice, Slice::Turn(_))
     }
 }

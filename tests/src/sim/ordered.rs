@@ -21,7 +21,9 @@ pub(super) fn check(history: &[Operation]) -> Option<String> {
                 };
                 ends.resize(ends.len().max(op.client + 1), 0);
                 if at < ends[op.client] {
-                    return Some(format!("{value:?} took effect before what its client gave before it: {last:?}"));
+                    return Some(format!(
+                        "{value:?} took effect before what its client gave before it: {last:?}"
+                    ));
                 }
                 ends[op.client] = at + value.len();
             }

@@ -67,7 +67,7 @@ impl StateMachine for Watched {
 
     fn restore(&mut self, from: &mut dyn io::Read) -> Result<(), Fatal> {
         self.machine.restore(from)?;
-        self.ledger.lock().restored += 1;
+        self.ledger.lock().restored();
         self.tell();
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::chance::{Chance, mixed};
 use super::clients::Clients;
 use super::clock::RIGHT;
 use super::ledger::Ledger;
+use super::linear::Verdict;
 use super::node::Node;
 use super::settings::{Plan, Settings};
 use super::{Violation, linear, ordered};
@@ -39,6 +40,7 @@ pub(super) struct World {
     pub(super) is_healed: bool,
     pub(super) disk_frees_at: Vec<u64>,
     pub(super) crashes: u64,
+    pub(super) too_hard: u64,
     regions: Vec<RegionId>,
     trace: u64,
     is_told: bool,
@@ -64,6 +66,7 @@ impl World {
             is_healed: false,
             disk_frees_at: vec![u64::MAX; STORES],
             crashes: 0,
+            too_hard: 0,
             regions: regions.iter().map(|region| region.id).collect(),
             trace: mixed(seed),
             is_told,
@@ -230,7 +233,8 @@ impl World {
         }
         let may_be_unknown = self.now - (deadline - HEAL_TICKS_MAX) < self.settings.request_timeout_ticks;
         if self.clients.unknown > unknown && !may_be_unknown {
-            return self.broken(format!("a command timed out after everything was healed\n{}", self.picture()));
+            return self
+                .broken(format!("a command timed out after everything was healed\n{}", self.picture()));
         }
         Ok(())
     }
@@ -263,8 +267,12 @@ impl World {
             {
                 return self.broken(format!("{name:?}: {why}"));
             }
-            if let linear::Verdict::Impossible(at) = linear::check(&history) {
-                return self.broken(format!("{name:?} is not linearizable:\n{}", told(&history, at)));
+            match linear::check(&history) {
+                Verdict::Linearizable => {}
+                Verdict::TooHard => self.too_hard += 1,
+                Verdict::Impossible(at) => {
+                    return self.broken(format!("{name:?} is not linearizable:\n{}", told(&history, at)));
+                }
             }
         }
         Ok(())

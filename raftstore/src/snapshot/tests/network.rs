@@ -266,6 +266,9 @@ impl Node {
                 KeeperOutcome::Checkpointed { region, at } => {
                     self.events.push(format!("checkpointed {region} {at:?}"));
                 }
+                KeeperOutcome::Pinning { region, through, .. } => {
+                    self.events.push(format!("{region} pins {through:?}"));
+                }
                 KeeperOutcome::Sent { at, .. } => self.events.push(format!("sent {at:?}")),
             }
         }
