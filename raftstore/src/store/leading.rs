@@ -198,3 +198,86 @@ impl Leading {
         self.accepted.into_iter().map(|(store, accepted)| (store, accepted.attempt))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::SubmitItem;
+    use crate::raft::EntryKind;
+    use crate::wire::entry::decode_committed;
+
+    const STORE: StoreId = StoreId(7);
+    const LIMIT: usize = 1 << 20;
+
+    fn run(attempt: u64, position: u64, seqs: &[u64]) -> Submit {
+        // Odd numbers read, even ones write.
+        let kind = |seq: u64| if seq % 2 == 1 { RequestKind::Read } else { RequestKind::Write };
+        let item = |&seq: &u64| SubmitItem { seq, kind: kind(seq), body: Bytes::from(vec![seq as u8; 4]) };
+        let items = seqs.iter().map(item).collect();
+        Submit { region: crate::ids::RegionId(1), attempt, position, lowest: seqs[0], items }
+    }
+
+    fn proposed_seqs(leading: &mut Leading, first: u64) -> Vec<u64> {
+        let proposals = leading.proposals(Stamp(5), LIMIT);
+        let seq = |payload: &Payload| {
+            assert_eq!(payload.kind(), EntryKind::Command);
+            decode_committed(Index(1), Term(1), payload.bytes()).unwrap().origin.unwrap().seq
+        };
+        let seqs = proposals.payloads.iter().map(seq).collect();
+        leading.proposed(proposals, Index(first), Term(3));
+        seqs
+    }
+
+    #[test]
+    fn only_an_unbroken_run_of_the_newest_attempt_is_taken() {
+        let mut leading = Leading::default();
+        assert_eq!(
+            leading.take(STORE, run(5, 1, &[4]), LIMIT),
+            Err(Refusal::Gap),
+            "it does not begin at its beginning"
+        );
+        assert_eq!(leading.take(STORE, run(5, 0, &[2, 4]), LIMIT), Ok(()));
+        assert_eq!(leading.take(STORE, run(5, 3, &[8]), LIMIT), Err(Refusal::Gap), "one is missing");
+        assert_eq!(leading.take(STORE, run(5, 0, &[2, 4]), LIMIT), Ok(()), "repeated: nothing happens");
+        assert_eq!(leading.take(STORE, run(4, 0, &[2]), LIMIT), Ok(()), "an older attempt: nothing happens");
+        assert_eq!(leading.take(STORE, run(5, 2, &[6]), LIMIT), Ok(()));
+        assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6]);
+    }
+
+    #[test]
+    fn a_new_attempt_replaces_what_waits_of_the_old_one() {
+        let mut leading = Leading::default();
+        leading.take(STORE, run(5, 0, &[2, 4]), LIMIT).unwrap();
+        leading.take(StoreId(8), run(1, 0, &[2]), LIMIT).unwrap();
+        leading.take(STORE, run(6, 0, &[4, 6]), LIMIT).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6], "the other store's stays");
+        assert_eq!(leading.waiting_bytes, 0);
+    }
+
+    #[test]
+    fn a_full_queue_is_busy_and_takes_nothing() {
+        let mut leading = Leading::default();
+        leading.take(STORE, run(5, 0, &[2]), 3).unwrap();
+        assert_eq!(leading.take(STORE, run(5, 1, &[4]), 3), Err(Refusal::Busy));
+        assert_eq!(proposed_seqs(&mut leading, 1), [2]);
+    }
+
+    #[test]
+    fn replies_are_wanted_and_reads_wait_for_their_lane() {
+        let mut leading = Leading::default();
+        leading.take(STORE, run(5, 0, &[2, 3, 4]), LIMIT).unwrap();
+        leading.take(StoreId(8), run(1, 0, &[1]), LIMIT).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 10), [2, 4]);
+        leading.confirmed(ReadReady { id: ReadId(1), index: Index(4) });
+        // The other store's read needs only what was committed; this lane's needs its own write at 10, not that at 11.
+        let seqs = |reads: Vec<(ReplyTo, Bytes)>| reads.iter().map(|(to, _)| to.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(leading.reads_through(Index(9))), [1]);
+        assert_eq!(seqs(leading.reads_through(Index(10))), [3]);
+        let wanted = leading.wanted_through(Index(10));
+        assert_eq!(
+            wanted,
+            [Wanted { index: Index(10), term: Term(3), to: ReplyTo { store: STORE, seq: 2 } }]
+        );
+        assert_eq!(leading.attempts().collect::<Vec<_>>(), [(STORE, 5), (StoreId(8), 1)]);
+    }
+}
