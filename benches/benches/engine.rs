@@ -42,7 +42,9 @@ fn engine(c: &mut Criterion) {
     let mut group = c.benchmark_group("engine");
     group.throughput(Throughput::Elements(UNDER_WAY));
     group.bench_function("put_16_bytes", |b| b.iter(|| run(&cluster, UNDER_WAY, put)));
-    group.bench_function("get_16_bytes", |b| b.iter(|| run(&cluster, UNDER_WAY, |n| Command::Get { key: key(n) })));
+    group.bench_function("get_16_bytes", |b| {
+        b.iter(|| run(&cluster, UNDER_WAY, |n| Command::Get { key: key(n) }))
+    });
     group.throughput(Throughput::Elements(1));
     group.bench_function("put_one_at_a_time", |b| b.iter(|| run(&cluster, 1, put)));
     group.finish();

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use skep_raftstore::raft::{
-    Body, Config, Effects, Entry, Event, Index, Membership, Message, Payload, Persisted, Raft, ReplicaId, Role, Start, Tick,
+    Body, Config, Effects, Entry, Event, Index, Membership, Message, Payload, Persisted, Raft, ReplicaId,
+    Role, Start, Tick,
 };
 
 struct Replica {
@@ -74,7 +75,8 @@ impl Group {
             let raft = Raft::new(config, start, Tick(1));
             Replica { raft, effects: Effects::default(), log: Vec::new(), applied: 0 }
         };
-        let mut group = Group { replicas: ids.iter().map(replica).collect(), now: Tick(1), out: VecDeque::new() };
+        let mut group =
+            Group { replicas: ids.iter().map(replica).collect(), now: Tick(1), out: VecDeque::new() };
         let first = &mut group.replicas[0];
         first.raft.step(Tick(1), Event::Campaign, &mut first.effects);
         first.turn(Tick(1), &mut group.out);
@@ -116,7 +118,9 @@ fn raft_core(c: &mut Criterion) {
                 }
             });
         });
-        assert!(group.replicas.iter().all(|replica| Index(replica.applied) == group.replicas[0].raft.commit()));
+        assert!(
+            group.replicas.iter().all(|replica| Index(replica.applied) == group.replicas[0].raft.commit())
+        );
     }
     bench.finish();
 }

@@ -116,8 +116,10 @@ impl Bench {
         };
         let births = regions.iter().map(birth).collect();
         let log_config = WalConfig::default();
-        let disks = Disks { log: Arc::new(MemDisk::new(1)), snapshots: Arc::new(MemDisk::new(2)), log_config };
-        let around = Surroundings { clock, transport: Arc::new(Nowhere), factory: Arc::new(Counters), inboxes };
+        let disks =
+            Disks { log: Arc::new(MemDisk::new(1)), snapshots: Arc::new(MemDisk::new(2)), log_config };
+        let around =
+            Surroundings { clock, transport: Arc::new(Nowhere), factory: Arc::new(Counters), inboxes };
         let parts = StoreParts::open(config, disks, around, births).expect("a store");
         let mut bench = Bench { parts, regions, answered: Arc::default() };
         bench.settle();

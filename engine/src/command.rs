@@ -13,6 +13,12 @@ pub enum Command<B = Bytes> {
         /// The key.
         key: B,
     },
+    /// How many bytes the value of a key has: [`Answer::Integer`], or [`Answer::Value`] of nothing if there is none.
+    /// For those who only want to know whether it is there, or how long: the value does not travel.
+    Length {
+        /// The key.
+        key: B,
+    },
     /// Pairs with `start <= key < end` that lie in the region of `start`: [`Answer::Pairs`].
     Scan {
         /// The first key.
@@ -124,7 +130,10 @@ impl<B: AsRef<[u8]>> Command<B> {
     /// Whether it has to go through the log.
     pub fn is_write(&self) -> bool {
         match self {
-            Command::Get { .. } | Command::Scan { .. } | Command::CountKeys { .. } => false,
+            Command::Get { .. }
+            | Command::Length { .. }
+            | Command::Scan { .. }
+            | Command::CountKeys { .. } => false,
             Command::Put { .. }
             | Command::Delete { .. }
             | Command::Append { .. }
@@ -138,6 +147,7 @@ impl<B: AsRef<[u8]>> Command<B> {
         match self {
             Command::Scan { start: key, .. }
             | Command::Get { key }
+            | Command::Length { key }
             | Command::CountKeys { key }
             | Command::Put { key, .. }
             | Command::Delete { key, .. }

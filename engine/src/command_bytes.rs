@@ -13,6 +13,7 @@
 //! | 1 | get | key: string |
 //! | 2 | scan | start: string, has an end: u8 (0, 1), end: string if so, limit: u32 |
 //! | 3 | count keys | key: string |
+//! | 4 | length of a value | key: string |
 //! | 16 | put | flags: u8 (1: return the old value), condition: u8 (0 always, 1 absent, 2 present, 3 equals), what it equals: string if so, key: string, value: string |
 //! | 17 | delete | flags: u8 (1: return the old value), key: string |
 //! | 18 | append | key: string, value: string |
@@ -31,6 +32,7 @@ use crate::{Command, Condition, Write};
 const GET: u8 = 1;
 const SCAN: u8 = 2;
 const COUNT_KEYS: u8 = 3;
+const LENGTH: u8 = 4;
 const PUT: u8 = 16;
 const DELETE: u8 = 17;
 const APPEND: u8 = 18;
@@ -47,6 +49,10 @@ const EQUALS: u8 = 3;
 const BATCH_PUT: u8 = 1;
 const BATCH_DELETE: u8 = 2;
 
+/// Bytes of a command beside its strings, at most: the version, the kind and what a put has: flags, condition and
+/// three lengths.
+pub(crate) const FIXED_BYTES_MAX: usize = 8 + 1 + 2 + 3 * 4;
+
 /// Bytes of the smallest write of a batch: its kind and the length of its key.
 const WRITE_BYTES_MIN: usize = 5;
 
@@ -57,6 +63,7 @@ pub(crate) fn encode<B: AsRef<[u8]>>(version: u64, command: &Command<B>) -> Byte
     match command {
         Command::Get { key } => put_kind_and_key(&mut out, GET, key),
         Command::CountKeys { key } => put_kind_and_key(&mut out, COUNT_KEYS, key),
+        Command::Length { key } => put_kind_and_key(&mut out, LENGTH, key),
         Command::Scan { start, end, limit } => {
             put_kind_and_key(&mut out, SCAN, start);
             out.push(end.is_some().into());
@@ -128,8 +135,8 @@ fn put_batch<B: AsRef<[u8]>>(out: &mut Vec<u8>, writes: &[Write<B>]) {
 pub(crate) fn encoded_bytes<B: AsRef<[u8]>>(command: &Command<B>) -> usize {
     let len = |bytes: &B| bytes.as_ref().len();
     let strings = match command {
-        Command::Get { key } | Command::CountKeys { key } | Command::Delete { key, .. } => len(key),
-        Command::Increment { key, .. } => len(key),
+        Command::Get { key } | Command::Length { key } | Command::CountKeys { key } => len(key),
+        Command::Delete { key, .. } | Command::Increment { key, .. } => len(key),
         Command::Scan { start, end, .. } => len(start) + end.as_ref().map_or(0, len),
         Command::Append { key, value } => len(key) + len(value),
         Command::Put { key, value, condition: Condition::Equals(expected), .. } => {
@@ -138,11 +145,11 @@ pub(crate) fn encoded_bytes<B: AsRef<[u8]>>(command: &Command<B>) -> usize {
         Command::Put { key, value, .. } => len(key) + len(value),
         Command::Batch { writes } => writes.iter().map(write_bytes).sum(),
     };
-    // The version, the kind and, at most, what a put has: flags, condition and three lengths.
-    strings + 8 + 1 + 2 + 3 * 4
+    strings + FIXED_BYTES_MAX
 }
 
-fn write_bytes<B: AsRef<[u8]>>(write: &Write<B>) -> usize {
+/// How many bytes a write takes in a batch.
+pub(crate) fn write_bytes<B: AsRef<[u8]>>(write: &Write<B>) -> usize {
     match write {
         Write::Put { key, value } => WRITE_BYTES_MIN + 4 + key.as_ref().len() + value.as_ref().len(),
         Write::Delete { key } => WRITE_BYTES_MIN + key.as_ref().len(),
@@ -157,6 +164,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<(u64, Command<&[u8]>), Unreadable> {
         GET => Command::Get { key: key(&mut from)? },
         SCAN => scan(&mut from)?,
         COUNT_KEYS => Command::CountKeys { key: key(&mut from)? },
+        LENGTH => Command::Length { key: key(&mut from)? },
         PUT => put(&mut from)?,
         DELETE => {
             let return_old = return_old(&mut from)?;

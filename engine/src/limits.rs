@@ -32,6 +32,7 @@ pub(crate) const STORES_MAX: u32 = 64;
 pub(crate) fn check(command: &Command) -> Result<(), Error> {
     match command {
         Command::Get { key }
+        | Command::Length { key }
         | Command::CountKeys { key }
         | Command::Delete { key, .. }
         | Command::Increment { key, .. } => key_fits(key),
@@ -55,10 +56,15 @@ fn batch_fits(writes: &[Write]) -> Result<(), Error> {
     if writes.is_empty() {
         return Err(Error::EmptyBatch);
     }
-    writes.iter().try_for_each(|write| match write {
+    writes.iter().try_for_each(check_write)
+}
+
+/// Checks one write of a batch.
+pub(crate) fn check_write(write: &Write) -> Result<(), Error> {
+    match write {
         Write::Put { key, value } => pair_fits(key, value),
         Write::Delete { key } => key_fits(key),
-    })
+    }
 }
 
 fn pair_fits(key: &[u8], value: &[u8]) -> Result<(), Error> {

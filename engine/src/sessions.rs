@@ -21,9 +21,10 @@ use skep_raftstore::machine::Origin;
 use crate::layout::{Reader, Unreadable, put_string};
 use crate::limits::COMMAND_BYTES_MAX;
 
-/// Replies kept for one store. More than it may have under way in one region; beyond, the oldest is forgotten, and
-/// its command, should it come again, is answered "unknown".
-const REPLIES_MAX: usize = 1 << 16;
+/// Replies kept for one store. As many as it may have under way, all of them in one region: each of these may come
+/// again after a change of leader. Beyond, the oldest is forgotten, and its command, should it come again, is answered
+/// "unknown".
+const REPLIES_MAX: usize = 1 << 18;
 
 /// Bytes of replies kept for one store; beyond, likewise.
 const REPLY_BYTES_MAX: usize = 16 << 20;
@@ -34,6 +35,11 @@ const STORES_MAX: usize = 64;
 
 /// Bytes of a kept reply beside its own: its number and its place.
 const REPLY_OVERHEAD_BYTES: usize = 40;
+
+const _: () = assert!(
+    REPLIES_MAX * (REPLY_OVERHEAD_BYTES + 9) <= REPLY_BYTES_MAX,
+    "so many replies without a value are kept whole"
+);
 
 /// The table of one region.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use skep_engine::{Engine, EngineConfig, Error, LocalCluster, LocalConfig, Opened, Problem, Write};
+use skep_engine::{
+    Answer, Command, Engine, EngineConfig, Error, LocalCluster, LocalConfig, Opened, Problem, Write,
+};
 use tempfile::TempDir;
 
 const READY: Duration = Duration::from_secs(20);
@@ -107,6 +109,36 @@ fn a_batch_lies_in_one_region() {
     assert_eq!(engine.batch(writes).wait(), Err(Error::CrossRegion));
 }
 
+#[test]
+fn writes_are_cut_into_batches_that_regions_take() {
+    let temp = TempDir::new().unwrap();
+    let cluster = open(&temp.path().join("data"));
+    let engine = cluster.engine(0);
+    let put =
+        |key: &str, bytes: usize| Write::Put { key: key.to_owned().into(), value: vec![7; bytes].into() };
+    // Half a segment is the most: three values of 200 KiB are two batches; another region's write is one of its own.
+    let writes = [put("a", 200 << 10), put("key:000000099999", 1), put("b", 200 << 10), put("a", 200 << 10)];
+    let batches = engine.batches(writes).unwrap();
+    let keys = |command: &Command| match command {
+        Command::Batch { writes } => writes.iter().map(|write| write.key().to_vec()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    let keys: Vec<_> = batches.iter().map(keys).collect();
+    assert_eq!(
+        keys,
+        [vec![b"a".to_vec(), b"b".to_vec()], vec![b"a".to_vec()], vec![b"key:000000099999".to_vec()]]
+    );
+    for batch in batches {
+        let (done, answer) = std::sync::mpsc::channel();
+        engine.execute(batch, move |result| done.send(result).unwrap());
+        assert_eq!(answer.recv().unwrap(), Ok(Answer::Done));
+    }
+    let impossible = engine.batches([put("a", 1), put("b", 600 << 10)]);
+    assert!(matches!(impossible, Err(Error::BatchTooLarge { .. })), "{impossible:?}");
+    let impossible = engine.batches([put("a", 1), put(&"k".repeat(65_537), 1)]);
+    assert_eq!(impossible, Err(Error::KeyTooLarge { bytes: 65_537 }));
+}
+
 fn problem(dir: &Path) -> Problem {
     match LocalCluster::open(config(dir)) {
         Err(Error::Directory(error)) => error.problem,
@@ -127,7 +159,9 @@ fn a_directory_that_is_in_use_mixed_or_incomplete_is_refused() {
     fs::rename(one.join("store-2"), temp.path().join("store-2")).unwrap();
     assert_eq!(problem(&one), Problem::Missing);
     fs::rename(other.join("store-2"), one.join("store-2")).unwrap();
-    assert!(matches!(problem(&one), Problem::OtherCluster { .. }));
+    assert_eq!(problem(&one), Problem::OtherMember);
+    let sentence = LocalCluster::open(config(&one)).err().unwrap().to_string();
+    assert!(sentence.ends_with("put this cluster's own store-2 back"), "{sentence}");
     fs::remove_dir_all(one.join("store-2")).unwrap();
     fs::rename(one.join("store-3"), one.join("store-2")).unwrap();
     assert_eq!(problem(&one), Problem::OtherStore);

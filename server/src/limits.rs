@@ -28,7 +28,7 @@ pub const BULK_BYTES_MAX: usize = skep_engine::VALUE_BYTES_MAX;
 /// about the command. Four times what one region takes in one batch. Beyond: like [`BULK_BYTES_MAX`].
 pub const COMMAND_BYTES_MAX: usize = 64 << 20;
 
-/// Commands of one connection that wait for their answer. Enough for the deepest pipeline to be carried by
+/// Commands of one connection that wait for their answer, and as many of the questions they are made of. Enough for the deepest pipeline to be carried by
 /// one sync of the log; beyond, the connection is not read until some are answered.
 pub const UNANSWERED_MAX: usize = 2_048;
 
@@ -39,6 +39,15 @@ pub const UNANSWERED_BYTES_MAX: usize = 16 << 20;
 /// Bytes of replies that one connection has not yet taken. A client that writes a whole pipeline before it
 /// reads anything depends on this room. Beyond: not read.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of values that one connection may have asked for and not passed on: those that lie here, and as many of those
+/// that are under way as can be expected from the last ones. Eight of the largest, so that nobody waits for one at a
+/// time. Beyond: the next is asked for later; a command whose values together are more is answered with an error.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// How long INFO waits for the number of keys. Whoever asks for it often watches the server, and wants to be told even
+/// when regions cannot answer. Beyond: the number is left out.
+pub const COUNT_KEYS_MAX: Duration = Duration::from_millis(200);
 
 /// How long a client may leave replies lying beyond [`OUTPUT_BYTES_MAX`] without taking a byte; then it is
 /// closed.
@@ -58,6 +67,8 @@ pub const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// request timeout that bounds each of their commands.
 pub const DRAIN_EXTRA: Duration = Duration::from_secs(1);
 
+const _: () =
+    assert!(ANSWER_BYTES_MAX >= 2 * skep_engine::VALUE_BYTES_MAX, "a value does not block the next one");
 const _: () =
     assert!(COMMAND_BYTES_MAX >= skep_engine::COMMAND_BYTES_MAX, "what a region takes can be received");
 const _: () =

@@ -65,7 +65,8 @@ impl Server {
         Server {
             cluster,
             listen: config.listen,
-            data: config.data,
+            // Without a working directory there is nothing better than what was written.
+            data: std::path::absolute(&config.data).unwrap_or(config.data),
             request_timeout: config.request_timeout,
             started: Instant::now(),
             clients: Clients::default(),

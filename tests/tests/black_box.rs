@@ -307,7 +307,7 @@ fn has_tool(name: &str) -> bool {
         !is_required,
         "{name} is missing (Debian: redis-tools), and SKEP_TEST_REQUIRE_TOOLS=1 requires it"
     );
-    println!("skipped: {name} is missing (Debian: redis-tools)");
+    eprintln!("skipped: {name} is missing (Debian: redis-tools)");
     false
 }
 

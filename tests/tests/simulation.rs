@@ -8,7 +8,7 @@ use skep_raftstore::store::Mutant;
 use skep_tests::sim::{self, Plan, Report};
 
 /// Seeds that every `cargo test` runs.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 400;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |value| value.parse().expect("the variable holds a number"))

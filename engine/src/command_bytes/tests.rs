@@ -25,6 +25,7 @@ fn golden_bytes_of_reads() {
     );
     check_golden(Command::Scan { start: b"", end: None, limit: 1 }, b"\x02\0\0\0\0\0\x01\0\0\0");
     check_golden(Command::CountKeys { key: b"k" }, b"\x03\x01\0\0\0k");
+    check_golden(Command::Length { key: b"k" }, b"\x04\x01\0\0\0k");
 }
 
 #[test]
@@ -52,6 +53,7 @@ fn refusal(body: &[u8]) -> Unreadable {
 #[test]
 fn what_is_newer_is_told_from_what_is_damaged() {
     assert_eq!(refusal(b"\x00"), Unreadable::Damaged("a command of kind zero"));
+    assert_eq!(refusal(b"\x05"), Unreadable::Newer("command", 5));
     assert_eq!(refusal(b"\x15"), Unreadable::Newer("command", 21));
     assert_eq!(refusal(b"\x11\x02\x01\0\0\0k"), Unreadable::Newer("flags of a command", 2));
     assert_eq!(refusal(b"\x10\0\x04\x01\0\0\0k\0\0\0\0"), Unreadable::Newer("condition", 4));

@@ -16,6 +16,7 @@ use crate::limits::{COMMAND_BYTES_MAX, REGIONS_MAX};
 use crate::store_dir::{self, Found, Identity, StoreDir};
 use crate::{Answer, Command, Error, draw, plan};
 
+mod batches;
 pub(crate) mod route;
 mod scan;
 mod typed;

@@ -92,7 +92,7 @@ fn check_member(
     member: &Member,
 ) -> Result<(), DirectoryError> {
     let problem = if found.cluster != file.cluster {
-        Problem::OtherCluster { found: found.cluster, expected: file.cluster }
+        Problem::OtherMember
     } else if found.store != member.store || found.uuid != member.uuid {
         Problem::OtherStore
     } else if file.is_formed && !found.is_born {

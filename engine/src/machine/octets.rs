@@ -36,14 +36,6 @@ impl Octets {
         Some(Octets(Kept::Here { len: slice.len() as u8, bytes }))
     }
 
-    /// Bytes on the heap.
-    pub fn heap_bytes(&self) -> usize {
-        match &self.0 {
-            Kept::Here { .. } => 0,
-            Kept::Shared(bytes) => bytes.len(),
-        }
-    }
-
     /// `first` and `second` in one string.
     pub fn joined(first: &[u8], second: &[u8]) -> Octets {
         let len = first.len() + second.len();
@@ -147,7 +139,7 @@ mod tests {
             let whole = Octets::from(&text[..len]);
             assert_eq!(*whole, text[..len]);
             assert_eq!(whole.clone(), whole);
-            assert_eq!(whole.heap_bytes(), if len > INLINE_BYTES_MAX { len } else { 0 });
+            assert_eq!(matches!(whole.0, Kept::Here { .. }), len <= INLINE_BYTES_MAX);
             for cut in 0..=len {
                 assert_eq!(Octets::joined(&text[..cut], &text[cut..len]), whole);
             }

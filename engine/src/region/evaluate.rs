@@ -38,9 +38,10 @@ pub(super) fn write<M: KeyMachine>(
         Command::Append { key, value } => append(data, key, value),
         Command::Increment { key, by } => increment(data, key, by),
         Command::Batch { writes } => batch(data, &writes),
-        query @ (Command::Get { .. } | Command::Scan { .. } | Command::CountKeys { .. }) => {
-            read(data, region, query)
-        }
+        query @ (Command::Get { .. }
+        | Command::Length { .. }
+        | Command::Scan { .. }
+        | Command::CountKeys { .. }) => read(data, region, query),
     }
 }
 
@@ -52,6 +53,10 @@ pub(super) fn read<M: KeyMachine>(
 ) -> Result<Bytes, Fatal> {
     match query {
         Command::Get { key } => Ok(reply_bytes::value(data.get(key)?.as_deref())),
+        Command::Length { key } => Ok(match data.get(key)? {
+            Some(value) => reply_bytes::integer(value.len() as i64),
+            None => reply_bytes::value(None),
+        }),
         Command::Scan { start, end, limit } => scan(data, region, (start, end), limit),
         Command::CountKeys { .. } => Ok(reply_bytes::integer(data.count() as i64)),
         Command::Put { .. }

@@ -88,6 +88,17 @@ fn a_command_for_another_range_or_version_is_answered_with_the_region() {
 }
 
 #[test]
+fn a_length_is_a_number_and_a_missing_value_has_none() {
+    let mut applier = Applier::new();
+    assert_eq!(applier.read(Command::Length { key: b"c" }), Reply::Answer(Answer::Value(None)));
+    for value in [&b""[..], b"four"] {
+        applier.apply(put(b"c", value));
+        let length = Reply::Answer(Answer::Integer(value.len() as i64));
+        assert_eq!(applier.read(Command::Length { key: b"c" }), length);
+    }
+}
+
+#[test]
 fn a_damaged_command_is_an_answer_and_a_newer_one_stops_the_region() {
     let mut applier = Applier::new();
     let damaged = Reply::Rejected(Rejection::Damaged);

@@ -45,6 +45,18 @@ fn a_new_life_starts_over_and_the_old_one_is_refused() {
 }
 
 #[test]
+fn whatever_a_store_has_under_way_in_one_region_is_remembered() {
+    let under_way = skep_raftstore::store::StoreConfig::new(STORE, Life(1), 0).unanswered_max;
+    let mut sessions = Sessions::default();
+    let reply = Bytes::from_static(&[3, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for seq in 1..=under_way as u64 {
+        assert_eq!(sessions.judge(&origin(1, seq, 1), Index(seq)), Verdict::Fresh);
+        sessions.record(&origin(1, seq, 1), reply.clone());
+    }
+    assert_eq!(sessions.judge(&origin(1, 1, 1), Index(1)), Verdict::Repeated(reply));
+}
+
+#[test]
 fn the_window_is_bounded_in_replies() {
     let mut sessions = Sessions::default();
     for seq in 1..=REPLIES_MAX as u64 + 1 {

@@ -35,6 +35,8 @@ pub enum Problem {
         /// To which it should.
         expected: ClusterId,
     },
+    /// It lies where a store of a cluster should, and belongs to another cluster.
+    OtherMember,
     /// It belongs to another store.
     OtherStore,
     /// It was written by a newer version.
@@ -71,7 +73,7 @@ impl fmt::Display for DirectoryError {
             Problem::OneStore => {
                 write!(
                     f,
-                    "{path} holds one store, not a cluster of several: open it as a store, or choose another"
+                    "{path} holds one store, not a cluster of several: choose the directory that it lies in, or another"
                 )
             }
             Problem::SeveralStores => {
@@ -80,6 +82,10 @@ impl fmt::Display for DirectoryError {
             Problem::InUse => write!(f, "{path} is in use by another process: stop that one first"),
             Problem::OtherCluster { found, expected } => {
                 write!(f, "{path} belongs to cluster {found}, not to {expected}: choose another directory")
+            }
+            Problem::OtherMember => {
+                let own = self.path.file_name().unwrap_or_default().display();
+                write!(f, "{path} belongs to another cluster: put this cluster's own {own} back")
             }
             Problem::OtherStore => {
                 write!(f, "{path} belongs to another store: put the directories back where they were")

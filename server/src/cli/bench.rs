@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,6 +12,7 @@ use serde::Serialize;
 use skep_engine::{LocalCluster, LocalConfig};
 
 use super::bench_load::{Load, Shape};
+use super::signals::StopSignals;
 use super::{Failure, say};
 use crate::units::parse_size;
 
@@ -21,6 +24,20 @@ const READY_MAX: Duration = Duration::from_secs(60);
 
 /// How long the last commands may take: longer than they are given before they time out.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How often somebody who waits for elections looks whether it is time to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What one store takes before it answers that it is busy: writes, and bytes of them. Beyond, the errors of stores
+/// that refuse would be measured.
+const STORE_WRITES_MAX: u64 = 1 << 18;
+const STORE_BYTES_MAX: u64 = 256 << 20;
+
+/// Bytes of a write beside its value, at most: its key and what commands are wrapped in.
+const WRITE_OVERHEAD_BYTES: u64 = 128;
+
+/// Stores of the cluster that is measured; the writes are spread over them.
+const STORES: u64 = 3;
 
 /// What file systems that keep everything in memory call themselves: tmpfs and ramfs.
 const MEMORY_FILE_SYSTEMS: [i64; 2] = [0x0102_1994, 0x8584_58f6];
@@ -72,12 +89,15 @@ struct Report {
 }
 
 pub(super) fn run(args: &EngineArgs) -> Result<(), Failure> {
+    check_size(args)?;
+    let is_asked_to_stop = StopSignals::as_flag()
+        .map_err(|error| Failure::not_begun(format!("signals cannot be listened to: {error}")))?;
     let directory = FreshDirectory::below(&args.data)?;
     let mut config = LocalConfig::new(directory.0.clone());
     config.regions = args.regions;
     let cluster = LocalCluster::open(config).map_err(|error| Failure::not_begun(error.to_string()))?;
-    cluster.wait_ready(READY_MAX).map_err(|error| Failure::not_done(error.to_string()))?;
-    let report = measure(args, &cluster);
+    let report =
+        wait_ready(&cluster, &is_asked_to_stop).and_then(|()| measure(args, &cluster, is_asked_to_stop));
     let closed = cluster.close().map_err(|error| Failure::not_done(format!("not closed cleanly: {error}")));
     drop(cluster);
     drop(directory);
@@ -87,13 +107,49 @@ pub(super) fn run(args: &EngineArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn measure(args: &EngineArgs, cluster: &LocalCluster) -> Result<Report, Failure> {
+/// Refuses a load that stores would refuse.
+fn check_size(args: &EngineArgs) -> Result<(), Failure> {
+    let EngineArgs { clients, pipeline, value_bytes, .. } = args;
+    let writes = (u64::from(*clients) * u64::from(*pipeline)).div_ceil(STORES);
+    if writes <= STORE_WRITES_MAX && writes * (value_bytes + WRITE_OVERHEAD_BYTES) <= STORE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Failure::not_begun(format!(
+        "{clients} clients with {pipeline} writes of {value_bytes} bytes each are more than three stores take at one \
+         time ({STORE_WRITES_MAX} writes and {} MiB each): choose fewer --clients, a smaller --pipeline or smaller \
+         --value-bytes",
+        STORE_BYTES_MAX >> 20
+    )))
+}
+
+fn wait_ready(cluster: &LocalCluster, is_asked_to_stop: &AtomicBool) -> Result<(), Failure> {
+    let end = Instant::now() + READY_MAX;
+    loop {
+        let Err(error) = cluster.wait_ready(LOOK_EVERY) else { return Ok(()) };
+        if is_asked_to_stop.load(Ordering::Relaxed) {
+            return Err(Failure::interrupted());
+        }
+        if Instant::now() >= end {
+            return Err(Failure::not_done(error.to_string()));
+        }
+    }
+}
+
+fn measure(
+    args: &EngineArgs,
+    cluster: &LocalCluster,
+    is_asked_to_stop: Arc<AtomicBool>,
+) -> Result<Report, Failure> {
     let shape = Shape { outstanding: args.clients * args.pipeline, value_bytes: args.value_bytes as usize };
-    let mut load = Load::start(cluster.engines(), shape);
-    load.run_for(WARM_UP);
+    let mut load = Load::new(cluster.engines(), shape, is_asked_to_stop);
+    if !load.run_for(WARM_UP) {
+        return Err(Failure::interrupted());
+    }
     load.forget();
     let before = Costs::now(cluster);
-    load.run_for(Duration::from_secs(args.seconds));
+    if !load.run_for(Duration::from_secs(args.seconds)) {
+        return Err(Failure::interrupted());
+    }
     let after = Costs::now(cluster);
     let measured = load.finish(DRAIN_MAX).map_err(Failure::not_done)?;
     let seconds = after.at.duration_since(before.at).as_secs_f64();

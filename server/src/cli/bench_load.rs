@@ -6,6 +6,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,6 +19,9 @@ const KEYS: u64 = 100_000;
 
 /// The largest latency that is told apart from larger ones, in microseconds: a minute.
 const LATENCY_US_MAX: u64 = 60_000_000;
+
+/// How often somebody who sleeps looks whether it is time to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How the writes look.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,8 @@ pub(super) struct Load {
     random: Random,
     submitted: usize,
     under_way: u32,
+    /// Set from outside when it is time to stop.
+    is_asked_to_stop: Arc<AtomicBool>,
 }
 
 /// One write that is over.
@@ -65,9 +71,9 @@ struct Waiting {
 }
 
 impl Load {
-    /// All writes are under way when this returns.
-    pub(super) fn start(engines: &[Engine], shape: Shape) -> Load {
-        let mut load = Load {
+    /// A load that has not begun.
+    pub(super) fn new(engines: &[Engine], shape: Shape, is_asked_to_stop: Arc<AtomicBool>) -> Load {
+        Load {
             engines: engines.to_vec(),
             shape,
             done: Arc::default(),
@@ -76,21 +82,25 @@ impl Load {
             random: Random(0x9E37_79B9_7F4A_7C15),
             submitted: 0,
             under_way: 0,
-        };
-        for _ in 0..shape.outstanding {
-            load.submit();
+            is_asked_to_stop,
         }
-        load
     }
 
-    /// For each write that is done, another one, for this long.
-    pub(super) fn run_for(&mut self, duration: Duration) {
+    /// As many writes under way as are wanted, and for each that is done another one, for this long. However slow
+    /// the stores or large the values are, the clock is looked at before each write. False if it was asked to stop.
+    pub(super) fn run_for(&mut self, duration: Duration) -> bool {
         let end = Instant::now() + duration;
         while Instant::now() < end {
-            for _ in 0..self.collect(end) {
+            if self.is_asked_to_stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            if self.under_way < self.shape.outstanding {
                 self.submit();
+            } else {
+                self.collect(end.min(Instant::now() + LOOK_EVERY));
             }
         }
+        true
     }
 
     /// What was seen until now does not count.
@@ -111,8 +121,8 @@ impl Load {
         }
     }
 
-    /// How many writes are over since the last time; waits for the first of them.
-    fn collect(&mut self, until: Instant) -> u32 {
+    /// Takes in the writes that are over since the last time; waits for the first of them.
+    fn collect(&mut self, until: Instant) {
         let mut batch = mem::take(&mut self.batch);
         self.done.take(until, &mut batch);
         let count = batch.len() as u32;
@@ -125,7 +135,6 @@ impl Load {
         }
         self.batch = batch;
         self.under_way -= count;
-        count
     }
 
     fn submit(&mut self) {

@@ -46,6 +46,7 @@ pub(super) struct DevArgs {
 pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
     // Both addresses first: whoever cannot be reached should not have touched the data.
     let listen = bind(&args.listen, "--listen")?;
+    check_differs(&args.admin, listen.address)?;
     let admin = bind(&args.admin, "--admin")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
@@ -84,6 +85,21 @@ fn bind(address: &str, flag: &str) -> Result<Bound, Failure> {
         };
         Failure::not_begun(format!("cannot listen on {address}: {why}; choose another address with {flag}"))
     })
+}
+
+/// Another process is not to blame if both flags name one port.
+fn check_differs(admin: &str, listen: SocketAddr) -> Result<(), Failure> {
+    // What cannot be resolved is told by `bind`.
+    let mut resolved = admin.to_socket_addrs().into_iter().flatten();
+    let is_same = |other: SocketAddr| {
+        let (one, other_ip) = (listen.ip(), other.ip());
+        other.port() == listen.port()
+            && (one == other_ip || one.is_unspecified() || other_ip.is_unspecified())
+    };
+    if resolved.any(is_same) {
+        return Err(Failure::not_begun("--listen and --admin need different addresses"));
+    }
+    Ok(())
 }
 
 fn open(args: &DevArgs) -> Result<Arc<LocalCluster>, Failure> {

@@ -20,7 +20,7 @@ Exit codes:
   2    not begun: a mistake on the command line, an address that is in use, or a data directory that cannot be used;
        nothing was touched
   3    all stores of the server have failed
-  130  stopped at once, by a second Ctrl-C
+  130  stopped at once, by a second Ctrl-C; a measurement also by the first
 
 Sizes are bytes or 64KiB, 1MiB, 2GiB; durations are 500ms, 5s, 2m, 1h.";
 
@@ -86,6 +86,11 @@ impl Failure {
     /// Nothing was touched.
     pub(crate) fn not_begun(text: impl Into<String>) -> Failure {
         Failure { code: 2, text: text.into() }
+    }
+
+    /// Somebody asked to stop before there was a result.
+    pub(crate) fn interrupted() -> Failure {
+        Failure { code: 130, text: "interrupted; nothing was measured".into() }
     }
 
     /// There is no store left to serve.

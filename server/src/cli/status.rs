@@ -15,6 +15,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What the answer may have, in bytes: a guard against something else that listens there.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
+/// How much of what something else says is shown, in characters.
+const SHOWN_CHARS_MAX: usize = 80;
+
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
     /// The admin address of the server.
@@ -27,9 +30,18 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     let admin = &args.admin;
-    let answer = get(admin, "/api/v1/status")
-        .map_err(|error| Failure::not_done(format!("no server answers on {admin}: {error}")))?;
-    let status: Status = serde_json::from_slice(&answer).map_err(|error| {
+    let answer = get(admin, "/api/v1/status").map_err(|error| {
+        Failure::not_done(format!(
+            "no server answers on {admin} ({error}): start one with `skep dev`, or name its admin address with --admin"
+        ))
+    })?;
+    let page = body(&answer).map_err(|answer| {
+        Failure::not_done(format!(
+            "what answers on {admin} is not Skep's admin address (it says '{answer}'): name that with --admin; `skep \
+             dev` prints it"
+        ))
+    })?;
+    let status: Status = serde_json::from_slice(page).map_err(|error| {
         Failure::not_done(format!("what answers on {admin} is not a Skep server of this version: {error}"))
     })?;
     if args.json {
@@ -42,7 +54,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The body of a page. By hand, because one question without redirects, TLS or reuse is a request line in
+/// Whatever answers, whole. By hand, because one question without redirects, TLS or reuse is a request line in
 /// HTTP/1.0; a client library would be the largest dependency of this crate.
 fn get(address: &str, path: &str) -> io::Result<Vec<u8>> {
     let unknown = || io::Error::other("the address has no such host");
@@ -53,16 +65,17 @@ fn get(address: &str, path: &str) -> io::Result<Vec<u8>> {
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-    body(&answer)
+    Ok(answer)
 }
 
-fn body(answer: &[u8]) -> io::Result<Vec<u8>> {
+/// The page in a good answer; else the first line, which says what is wrong.
+fn body(answer: &[u8]) -> Result<&[u8], String> {
     let first_line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let is_ok = first_line.starts_with(b"HTTP/1.") && first_line.ends_with(b" 200 OK");
     let end_of_head = answer.windows(4).position(|window| window == b"\r\n\r\n");
     match end_of_head {
-        Some(at) if is_ok => Ok(answer[at + 4..].to_vec()),
-        _ => Err(io::Error::other(format!("it says '{}'", String::from_utf8_lossy(first_line)))),
+        Some(at) if is_ok => Ok(&answer[at + 4..]),
+        _ => Err(String::from_utf8_lossy(first_line).chars().take(SHOWN_CHARS_MAX).collect()),
     }
 }
 
@@ -73,8 +86,8 @@ mod tests {
     #[test]
     fn only_a_good_answer_has_a_body() {
         assert_eq!(body(b"HTTP/1.0 200 OK\r\na: b\r\n\r\n{}").expect("a body"), b"{}");
-        let error = body(b"HTTP/1.1 404 Not Found\r\n\r\n").expect_err("no body").to_string();
-        assert_eq!(error, "it says 'HTTP/1.1 404 Not Found'");
+        let error = body(b"HTTP/1.1 404 Not Found\r\n\r\n").expect_err("no body");
+        assert_eq!(error, "HTTP/1.1 404 Not Found");
         assert!(body(b"-ERR unknown command\r\n").is_err());
         assert!(body(b"").is_err());
     }

@@ -4,12 +4,16 @@ use bytes::Bytes;
 use skep_engine::{Error, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 use super::table::CommandSpec;
+use crate::limits::ANSWER_BYTES_MAX;
 use crate::resp::Reply;
 
 /// How much of a name or an argument that a client sent is repeated to it, in bytes.
 const QUOTED_BYTES_MAX: usize = 128;
 
 pub(crate) const SYNTAX: &str = "ERR syntax error";
+/// What may have become of a write.
+const UNKNOWN: &str = "outcome unknown: the write may have taken effect, or may yet";
+
 pub(crate) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 
 /// No such command.
@@ -25,13 +29,11 @@ pub(crate) fn unknown_command(arguments: &[Bytes]) -> Reply {
     Reply::error(format!("ERR unknown command '{name}', with args beginning with: {listed}"))
 }
 
-/// No such subcommand.
-pub(crate) fn unknown_subcommand(name: &str, subcommand: &[u8]) -> Reply {
-    Reply::error(format!(
-        "ERR unknown subcommand '{}'. Try {} HELP.",
-        quoted(subcommand),
-        name.to_uppercase()
-    ))
+/// No such subcommand; `known` are those that there are.
+pub(crate) fn unknown_subcommand(name: &str, subcommand: &[u8], known: &[(&str, i32)]) -> Reply {
+    let known: Vec<String> = known.iter().map(|(name, _)| name.to_uppercase()).collect();
+    let (name, subcommand) = (name.to_uppercase(), quoted(subcommand));
+    Reply::error(format!("ERR unknown subcommand '{subcommand}'. {name} knows {}.", known.join(", ")))
 }
 
 /// Too few or too many arguments.
@@ -51,6 +53,13 @@ pub(crate) fn too_large() -> Reply {
     Reply::error(format!("ERR string exceeds maximum allowed size ({VALUE_BYTES_MAX} bytes)"))
 }
 
+/// The values that were asked for do not fit one reply.
+pub(crate) fn too_many_values() -> Reply {
+    Reply::error(format!(
+        "ERR the values have more than {ANSWER_BYTES_MAX} bytes together: ask for fewer keys at once"
+    ))
+}
+
 /// What an error of the key space is called here.
 pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
     match error {
@@ -62,14 +71,18 @@ pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
         Error::Overflow => Reply::error("ERR increment or decrement would overflow"),
         Error::CrossRegion => Reply::error("CROSSSLOT Keys in request don't hash to the same slot"),
         Error::Busy | Error::NoRegion => Reply::error(format!("TRYAGAIN {error}")),
-        Error::TimedOut | Error::OutcomeUnknown if is_write => Reply::error(
-            "TIMEOUT no answer in time; outcome unknown: the write may have taken effect, or may yet",
-        ),
+        Error::TimedOut | Error::OutcomeUnknown if is_write => {
+            Reply::error(format!("TIMEOUT no answer in time; {UNKNOWN}"))
+        }
         Error::TimedOut | Error::OutcomeUnknown => {
             Reply::error("TIMEOUT no answer in time; nothing was changed")
         }
         Error::DiskFull => Reply::error(format!("MISCONF {error}")),
-        Error::RegionStopped(_) | Error::StoreStopped(_) => Reply::error(format!("CLUSTERDOWN {error}")),
+        Error::RegionStopped(why) | Error::StoreStopped(why) => {
+            let what = if matches!(error, Error::StoreStopped(_)) { "store" } else { "region" };
+            let then = if is_write { UNKNOWN } else { "nothing was changed, try again" };
+            Reply::error(format!("CLUSTERDOWN the {what} has stopped here; {then}: {why}"))
+        }
         Error::BatchTooLarge { .. }
         | Error::EmptyBatch
         | Error::Impossible { .. }
@@ -83,4 +96,29 @@ pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
 fn quoted(text: &[u8]) -> String {
     let text = &text[..text.len().min(QUOTED_BYTES_MAX)];
     String::from_utf8_lossy(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(reply: &Reply) -> &str {
+        match reply {
+            Reply::Error(text) => text,
+            other => panic!("{other:?} is no error"),
+        }
+    }
+
+    #[test]
+    fn a_write_whose_outcome_is_unknown_is_not_sent_elsewhere() {
+        for error in
+            [Error::StoreStopped("disk".into()), Error::RegionStopped("disk".into()), Error::TimedOut]
+        {
+            let write = reply_to(&error, true);
+            assert!(text(&write).contains("outcome unknown"), "{write:?}");
+            let read = reply_to(&error, false);
+            assert!(text(&read).contains("nothing was changed"), "{read:?}");
+            assert!(!text(&read).contains("another") && !text(&write).contains("another"));
+        }
+    }
 }

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use skep_engine::{Answer, Command};
+use skep_engine::Command;
 
-use super::{Context, Outcome, Work, strings};
+use super::{Context, Gather, Outcome, Work, strings};
+use crate::limits::COUNT_KEYS_MAX;
 use crate::resp::{Reply, parse_integer};
 use crate::server::{REDIS_VERSION, Server};
 
@@ -23,13 +24,9 @@ pub(super) fn time(_: &mut Context<'_>, _: &[Bytes]) -> Outcome {
 }
 
 pub(super) fn dbsize(context: &mut Context<'_>, _: &[Bytes]) -> Outcome {
-    let finish = |answers: Result<Vec<Answer>, Reply>| answers.map_or_else(|error| error, strings::sum);
-    Outcome::Work(Work::Several(counts(context), Box::new(finish)))
-}
-
-/// One question for each region: how many keys it has.
-fn counts(context: &Context<'_>) -> Vec<Command> {
-    context.engine.regions().into_iter().map(|region| Command::CountKeys { key: region.start }).collect()
+    let regions = context.engine.regions().into_iter();
+    let counts = regions.map(|region| Command::CountKeys { key: region.start });
+    Outcome::Work(Work::Several(Box::new(counts), Gather::Sum(strings::number)))
 }
 
 pub(super) fn info(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
@@ -43,17 +40,18 @@ pub(super) fn info(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     if !is_wanted("keyspace") {
         return Reply::Verbatim(text).into();
     }
-    Outcome::Work(Work::Several(
-        counts(context),
-        Box::new(move |answers| Reply::Verbatim(text + &keyspace(answers))),
-    ))
+    let count = context.engine.count_keys();
+    Outcome::Later(Box::pin(async move {
+        let keys = tokio::time::timeout(COUNT_KEYS_MAX, count).await;
+        Reply::Verbatim(text + &keyspace(keys.ok().and_then(Result::ok)))
+    }))
 }
 
 /// The last section. Whoever asks for INFO is told the rest even if the keys cannot be counted now.
-fn keyspace(answers: Result<Vec<Answer>, Reply>) -> String {
-    match answers.map(strings::sum) {
-        Ok(Reply::Integer(keys)) if keys > 0 => format!("db0:keys={keys},expires=0,avg_ttl=0\r\n"),
-        _ => String::new(),
+fn keyspace(keys: Option<u64>) -> String {
+    match keys {
+        Some(keys) if keys > 0 => format!("db0:keys={keys},expires=0,avg_ttl=0\r\n"),
+        Some(_) | None => String::new(),
     }
 }
 

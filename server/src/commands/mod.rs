@@ -17,13 +17,15 @@ mod set;
 mod strings;
 mod table;
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use skep_engine::{Answer, Command, Engine};
 
 use crate::clients::Session;
 use crate::resp::Reply;
 use crate::server::Server;
-pub(crate) use strings::batches;
+pub(crate) use strings::value;
 use table::CommandSpec;
 
 /// What a command may look at and change, beyond its arguments.
@@ -40,6 +42,8 @@ pub(crate) enum Outcome {
     Reply(Reply),
     /// Ask the key space.
     Work(Work),
+    /// Answer when this is done. Nothing waits for it but the replies behind it.
+    Later(Pin<Box<dyn Future<Output = Reply> + Send>>),
     /// Answer, then close the connection.
     Close(Reply),
     /// Close the connection.
@@ -50,12 +54,24 @@ pub(crate) enum Outcome {
 pub(crate) enum Work {
     /// One question.
     One(Command, fn(Answer) -> Reply),
-    /// Several, at least one, all reads or all writes. Each is atomic by itself.
-    Several(Vec<Command>, Finish),
+    /// Several, at least one, all reads or all writes. Each is atomic by itself. If one fails, its error is the
+    /// reply, and those that were not asked yet are not asked.
+    Several(Questions, Gather),
 }
 
-/// Makes the reply of the answers, in the order of the questions, or of the reply to the first error.
-pub(crate) type Finish = Box<dyn FnOnce(Result<Vec<Answer>, Reply>) -> Reply + Send>;
+/// Questions in order, made when there is room to ask them.
+pub(crate) type Questions = Box<dyn ExactSizeIterator<Item = Command> + Send>;
+
+/// What the answers of several questions become.
+#[derive(Clone, Copy)]
+pub(crate) enum Gather {
+    /// An array of values, in the order of the questions.
+    Values,
+    /// The sum of what each counts for; `None` if it does not fit the question.
+    Sum(fn(&Answer) -> Option<i64>),
+    /// OK.
+    Done,
+}
 
 impl From<Reply> for Outcome {
     fn from(reply: Reply) -> Outcome {
@@ -87,7 +103,7 @@ fn is_http(name: &[u8]) -> bool {
 
 /// An answer that does not fit its question would be a bug of the key space; the client is told, others go
 /// on.
-fn unexpected(answer: &Answer) -> Reply {
+pub(crate) fn unexpected(answer: &Answer) -> Reply {
     tracing::error!(?answer, "unexpected answer of the key space");
     Reply::error("ERR internal error: unexpected answer of the key space")
 }
@@ -98,7 +114,9 @@ fn subcommand<'a>(
     arguments: &[Bytes],
 ) -> Result<&'a str, Reply> {
     let found = names.iter().find(|(name, _)| arguments[1].eq_ignore_ascii_case(name.as_bytes()));
-    let Some((name, arity)) = found else { return Err(errors::unknown_subcommand(spec.name, &arguments[1])) };
+    let Some((name, arity)) = found else {
+        return Err(errors::unknown_subcommand(spec.name, &arguments[1], names));
+    };
     let wanted = arity.unsigned_abs() as usize;
     let fits = if *arity < 0 { arguments.len() >= wanted } else { arguments.len() == wanted };
     if fits { Ok(name) } else { Err(errors::wrong_arity(&format!("{}|{name}", spec.name))) }

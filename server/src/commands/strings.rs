@@ -1,12 +1,10 @@
 //! The commands about keys and values.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
-use skep_engine::{Answer, Command, Condition, Engine, Write};
+use skep_engine::{Answer, Command, Condition, Write};
 
 use super::errors::{self, NOT_AN_INTEGER};
-use super::{Context, Outcome, Work, unexpected};
+use super::{Context, Gather, Outcome, Work, unexpected};
 use crate::resp::{Reply, parse_integer};
 
 pub(super) fn get(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
@@ -14,15 +12,17 @@ pub(super) fn get(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 pub(super) fn strlen(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
-    one(Command::Get { key: arguments[1].clone() }, |answer| match answer {
-        Answer::Value(value) => Reply::Integer(value.map_or(0, |value| value.len() as i64)),
+    one(Command::Length { key: arguments[1].clone() }, |answer| match answer {
+        Answer::Integer(length) => Reply::Integer(length),
+        Answer::Value(None) => Reply::Integer(0),
         other => unexpected(&other),
     })
 }
 
 pub(super) fn kind(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
-    one(Command::Get { key: arguments[1].clone() }, |answer| match answer {
-        Answer::Value(value) => Reply::Status(if value.is_some() { "string" } else { "none" }),
+    one(Command::Length { key: arguments[1].clone() }, |answer| match answer {
+        Answer::Integer(_) => Reply::Status("string"),
+        Answer::Value(None) => Reply::Status("none"),
         other => unexpected(&other),
     })
 }
@@ -74,48 +74,46 @@ fn increment(arguments: &[Bytes], by: Option<i64>) -> Outcome {
 }
 
 pub(super) fn mget(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
-    let commands = arguments[1..].iter().map(|key| Command::Get { key: key.clone() }).collect();
-    several(commands, |answers| Reply::Array(answers.into_iter().map(value).collect()))
+    for_each_key(arguments, |key| Command::Get { key }, Gather::Values)
 }
 
 pub(super) fn exists(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
-    let commands = arguments[1..].iter().map(|key| Command::Get { key: key.clone() }).collect();
-    several(commands, |answers| {
-        let there = answers.iter().filter(|answer| matches!(answer, Answer::Value(Some(_))));
-        Reply::Integer(there.count() as i64)
-    })
+    let is_there = |answer: &Answer| match answer {
+        Answer::Integer(_) => Some(1),
+        Answer::Value(None) => Some(0),
+        _ => None,
+    };
+    for_each_key(arguments, |key| Command::Length { key }, Gather::Sum(is_there))
 }
 
 pub(super) fn del(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
-    let delete = |key: &Bytes| Command::Delete { key: key.clone(), return_old: false };
-    several(arguments[1..].iter().map(delete).collect(), sum)
+    for_each_key(arguments, |key| Command::Delete { key, return_old: false }, Gather::Sum(number))
 }
 
+fn for_each_key(arguments: &[Bytes], question: fn(Bytes) -> Command, gather: Gather) -> Outcome {
+    let keys = arguments[1..].to_vec();
+    Outcome::Work(Work::Several(Box::new(keys.into_iter().map(question)), gather))
+}
+
+/// Nothing is set if any of the pairs is impossible.
 pub(super) fn mset(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     let (pairs, rest) = arguments[1..].as_chunks::<2>();
     if !rest.is_empty() {
         return errors::wrong_arity("mset").into();
     }
     let put = |[key, value]: &[Bytes; 2]| Write::Put { key: key.clone(), value: value.clone() };
-    several(batches(context.engine, pairs.iter().map(put)), |_| Reply::OK)
-}
-
-/// One batch for each region, with its writes in their order.
-pub(crate) fn batches(engine: &Engine, writes: impl IntoIterator<Item = Write>) -> Vec<Command> {
-    let mut groups = BTreeMap::<_, Vec<Write>>::new();
-    for write in writes {
-        groups.entry(engine.region_of(write.key())).or_default().push(write);
+    match context.engine.batches(pairs.iter().map(put)) {
+        Ok(batches) => Outcome::Work(Work::Several(Box::new(batches.into_iter()), Gather::Done)),
+        Err(error) => errors::reply_to(&error, true).into(),
     }
-    groups.into_values().map(|writes| Command::Batch { writes }).collect()
 }
 
-/// The sum of the answers.
-pub(super) fn sum(answers: Vec<Answer>) -> Reply {
-    let sum = answers.iter().try_fold(0, |sum, answer| match answer {
-        Answer::Integer(number) => Ok(sum + number),
-        other => Err(unexpected(other)),
-    });
-    sum.map_or_else(|error| error, Reply::Integer)
+/// The number that an answer is.
+pub(super) fn number(answer: &Answer) -> Option<i64> {
+    match answer {
+        Answer::Integer(number) => Some(*number),
+        Answer::Done | Answer::Refused | Answer::Value(_) | Answer::Pairs { .. } => None,
+    }
 }
 
 pub(super) fn put(arguments: &[Bytes], condition: Condition, return_old: bool) -> Command {
@@ -126,14 +124,7 @@ pub(super) fn one(command: Command, finish: fn(Answer) -> Reply) -> Outcome {
     Outcome::Work(Work::One(command, finish))
 }
 
-fn several(commands: Vec<Command>, finish: fn(Vec<Answer>) -> Reply) -> Outcome {
-    Outcome::Work(Work::Several(
-        commands,
-        Box::new(move |answers| answers.map_or_else(|error| error, finish)),
-    ))
-}
-
-pub(super) fn value(answer: Answer) -> Reply {
+pub(crate) fn value(answer: Answer) -> Reply {
     match answer {
         Answer::Value(Some(value)) => Reply::Bulk(value),
         Answer::Value(None) => Reply::Null,

@@ -84,7 +84,7 @@ commands! {
     "incrby" 3 GROW ONE "string" "1.0.0" strings::incrby, "Adds to a number; a missing one is 0";
     "info" -1 ANY_TIME NONE "server" "1.0.0" info::info, "Describes the server";
     "mget" -2 READ ALL "string" "1.0.0" strings::mget, "The values of keys";
-    "mset" -3 GROW_SLOW PAIRS "string" "1.0.1" strings::mset, "Sets keys; atomic in each region";
+    "mset" -3 GROW_SLOW PAIRS "string" "1.0.1" strings::mset, "Sets keys; atomic in each region, up to 17 MiB of them";
     "ping" -1 ANY_TIME NONE "connection" "1.0.0" session::ping, "Answers";
     "quit" -1 BEFORE_AUTH NONE "connection" "1.0.0" session::quit, "Closes the connection";
     "reset" 1 BEFORE_AUTH NONE "connection" "6.2.0" session::reset, "Makes the connection like a new one";

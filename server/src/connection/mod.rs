@@ -4,18 +4,23 @@
 //! can go on. The stores answer on threads of their own, into the [`outbox`], which wakes the task.
 //!
 //! **Order.** Replies leave in the order of the commands. What the commands of one connection do, they do in
-//! that order, too: writes are submitted at once, one behind the other, and keep their order in the key
-//! space; a read is submitted at once and sees the writes before it; a write that follows an unanswered read
-//! waits for its answer, because the read could otherwise see what came after it.
+//! that order, too, as far as anyone can see: commands on one key, and writes of one region. Writes are submitted
+//! at once, one behind the other, and keep their order in each region; a read is submitted at once and sees the
+//! writes before it. A write could overtake an unanswered read, which only a read of its key can notice: so it waits
+//! for the answers of those, and of reads that concern all keys. A command of several keys is submitted whole, part
+//! by part, before the one behind it. INFO alone counts keys beside this order.
 //!
 //! **Limits.** A connection that has too much unanswered, or does not take its replies, is not read until
-//! that changes; a client that takes nothing for a long time is closed. A command for which a store has no
-//! room waits here, with everything behind it, and is tried again until its time is over.
+//! that changes; a client that takes nothing for a long time is closed. Values are asked for only as far as there
+//! is room for them. A command for which a store has no room waits here, with everything behind it, and is tried
+//! again until its time is over.
 
+mod gathering;
 pub(crate) mod outbox;
 mod output;
 mod part;
 mod submit;
+mod under_way;
 
 use std::future::poll_fn;
 use std::io;
@@ -58,6 +63,8 @@ struct Connection {
     output: Output,
     /// Since when nothing could be written although too much is waiting.
     stalled: Option<Instant>,
+    /// The client sends nothing more; what it has sent is still carried out.
+    is_input_over: bool,
     /// Nothing more is read or parsed; what is unanswered is still answered.
     is_ending: bool,
     counts: Totals,
@@ -100,6 +107,7 @@ impl Connection {
             taken: Vec::new(),
             output: Output::default(),
             stalled: None,
+            is_input_over: false,
             is_ending: false,
             counts: Totals::default(),
         }
@@ -129,7 +137,10 @@ impl Connection {
             match self.parser.next(&mut self.input) {
                 Ok(Some(Request::Command(arguments))) => self.run_command(&arguments),
                 Ok(Some(Request::TooLarge)) => self.reply(errors::too_large()),
-                Ok(None) => break,
+                Ok(None) => {
+                    self.is_ending |= self.is_input_over;
+                    break;
+                }
                 Err(error) => {
                     self.reply(Reply::error(format!("ERR {error}")));
                     self.is_ending = true;
@@ -142,7 +153,7 @@ impl Connection {
         let load = self.outbox.load();
         load.unanswered < UNANSWERED_MAX
             && load.unanswered_bytes < UNANSWERED_BYTES_MAX
-            && load.ready_bytes + self.output.len() < OUTPUT_BYTES_MAX
+            && load.ready_bytes + load.gathered_bytes + self.output.len() < OUTPUT_BYTES_MAX
     }
 
     fn run_command(&mut self, arguments: &[bytes::Bytes]) {
@@ -155,6 +166,11 @@ impl Connection {
                 let bytes = arguments.iter().map(bytes::Bytes::len).sum();
                 let form = self.form();
                 self.submitter.take(work, self.outbox.reserve(form, bytes));
+            }
+            Outcome::Later(reply) => {
+                let form = self.form();
+                let ticket = self.outbox.reserve(form, 0);
+                tokio::spawn(async move { ticket.fill(reply.await) });
             }
             Outcome::Close(reply) => {
                 self.reply(reply);
@@ -230,7 +246,8 @@ impl Connection {
 
     /// Sleeps until something can go on.
     async fn wait(&mut self, stopping: &mut Stopping) -> io::Result<()> {
-        let wants_input = !self.is_ending && self.submitter.is_idle() && self.has_room();
+        let wants_input =
+            !self.is_ending && !self.is_input_over && self.submitter.is_idle() && self.has_room();
         let wants_output = !self.output.is_empty();
         let alarm = [self.submitter.retry_at(), self.stalled.map(|since| since + OUTPUT_STALL_MAX)];
         let alarm = alarm.into_iter().flatten().min();
@@ -255,9 +272,7 @@ impl Connection {
         if bytes >= self.read_bytes {
             self.read_bytes = (self.read_bytes * 2).min(READ_BYTES);
         }
-        if bytes == 0 {
-            self.is_ending = true;
-        }
+        self.is_input_over = bytes == 0;
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - a slot is filled once, by the [`Ticket`] made with it (a ticket that is lost fills it with an error);
-//! - `unanswered` counts the empty slots, `ready_bytes` what the filled ones hold.
+//! - `unanswered` counts the empty slots, `ready_bytes` what the filled ones hold, themselves included.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use skep_engine::Error;
 use tokio::sync::Notify;
 
 use super::part::Part;
+use super::under_way::{Footprint, Hindrance, UnderWay};
 use crate::resp::{Protocol, Reply};
 
 /// How a reply is to be written, as it was when its command came.
@@ -40,13 +41,15 @@ struct State {
     unanswered: usize,
     unanswered_bytes: usize,
     ready_bytes: usize,
-    /// Parts of reads that the key space has and has not answered.
-    reads: usize,
+    /// Bytes of answers that are gathered for replies.
+    gathered_bytes: usize,
+    under_way: UnderWay,
     /// Parts handed to the key space so far: the number of the newest.
     submitted: u64,
     refused: Option<(Part, Error)>,
     is_store_stopped: bool,
-    is_reads_awaited: bool,
+    /// What the next part waits for.
+    awaited: Option<Hindrance>,
     is_woken: bool,
 }
 
@@ -63,6 +66,7 @@ pub(crate) struct Load {
     pub(crate) unanswered: usize,
     pub(crate) unanswered_bytes: usize,
     pub(crate) ready_bytes: usize,
+    pub(crate) gathered_bytes: usize,
     /// The store that this connection talks to has stopped.
     pub(crate) is_store_stopped: bool,
 }
@@ -71,7 +75,7 @@ impl Outbox {
     /// A filled slot at the end.
     pub(crate) fn push(&self, form: Form, reply: Reply) {
         let mut state = self.state.lock();
-        state.ready_bytes += reply.bytes();
+        state.ready_bytes += slot_bytes(&reply);
         state.slots.push_back(Slot { form, command_bytes: 0, reply: Some(reply) });
     }
 
@@ -95,36 +99,47 @@ impl Outbox {
             let Some(reply) = state.slots.front_mut().and_then(|slot| slot.reply.take()) else { break };
             let Some(slot) = state.slots.pop_front() else { break };
             state.first += 1;
-            state.ready_bytes -= reply.bytes();
-            bytes += reply.bytes().max(1);
+            state.ready_bytes -= slot_bytes(&reply);
+            bytes += slot_bytes(&reply);
             taken.push((slot.form, reply));
         }
         bytes > 0
     }
 
-    /// Counts a part that is about to be handed to the key space, and numbers it. `None` if it is a write and
-    /// reads of this connection are unanswered; their last answer wakes the task.
-    pub(crate) fn submitting(&self, is_write: bool) -> Option<u64> {
+    /// Counts a part that is about to be handed to the key space, and numbers it. `None` if it has to wait: for an
+    /// answer, which wakes the task, or behind a part that was refused.
+    pub(crate) fn submitting(&self, footprint: &Footprint) -> Option<u64> {
         let mut state = self.state.lock();
-        state.is_reads_awaited = is_write && state.reads > 0;
-        if state.is_reads_awaited {
+        if state.refused.is_some() {
             return None;
         }
-        state.reads += usize::from(!is_write);
+        let held_bytes = state.ready_bytes + state.gathered_bytes;
+        state.awaited = state.under_way.hindrance(footprint, held_bytes);
+        if state.awaited.is_some() {
+            return None;
+        }
+        state.under_way.begins(footprint);
         state.submitted += 1;
         Some(state.submitted)
     }
 
-    /// A part was answered.
-    pub(super) fn answered(&self, is_write: bool) {
-        if is_write {
-            return;
-        }
+    /// A part was answered, with a value of so many bytes if it was one.
+    pub(super) fn answered(&self, footprint: &Footprint, value_bytes: Option<usize>) {
         let mut state = self.state.lock();
-        state.reads -= 1;
-        if state.reads == 0 && state.is_reads_awaited {
+        state.under_way.ends(footprint, value_bytes);
+        if state.awaited.is_some_and(|awaited| state.under_way.is_gone(awaited)) {
             self.wake_up(state);
         }
+    }
+
+    /// So many more bytes of answers are kept for a reply.
+    pub(super) fn gathers(&self, bytes: usize) {
+        self.state.lock().gathered_bytes += bytes;
+    }
+
+    /// So many of them have become a reply, or were dropped.
+    pub(super) fn gathered(&self, bytes: usize) {
+        self.state.lock().gathered_bytes -= bytes;
     }
 
     /// Takes back a part that the key space had no room for, to be submitted again. If something was
@@ -149,9 +164,14 @@ impl Outbox {
         self.state.lock().is_store_stopped = true;
     }
 
-    /// Another store is asked.
-    pub(crate) fn store_changed(&self) {
-        self.state.lock().is_store_stopped = false;
+    /// Whether another store may be asked instead of the one that has stopped: not while that one has parts that are
+    /// unanswered, because what is asked elsewhere would not keep its order with them. An answer wakes the task.
+    pub(crate) fn changes_store(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_quiet = state.under_way.parts == 0;
+        state.is_store_stopped = !is_quiet;
+        state.awaited = (!is_quiet).then_some(Hindrance::Room);
+        is_quiet
     }
 
     pub(crate) fn load(&self) -> Load {
@@ -160,6 +180,7 @@ impl Outbox {
             unanswered: state.unanswered,
             unanswered_bytes: state.unanswered_bytes,
             ready_bytes: state.ready_bytes,
+            gathered_bytes: state.gathered_bytes,
             is_store_stopped: state.is_store_stopped,
         }
     }
@@ -178,7 +199,7 @@ impl Outbox {
     fn fill(&self, number: u64, reply: Reply) {
         let mut state = self.state.lock();
         let at = (number - state.first) as usize;
-        let bytes = reply.bytes();
+        let bytes = slot_bytes(&reply);
         let slot = &mut state.slots[at];
         debug_assert!(slot.reply.is_none(), "a slot is filled once");
         let command_bytes = slot.command_bytes;
@@ -198,6 +219,11 @@ impl Outbox {
             self.wake.notify_one();
         }
     }
+}
+
+/// What a filled slot costs.
+fn slot_bytes(reply: &Reply) -> usize {
+    size_of::<Slot>() + reply.bytes()
 }
 
 /// The right and the duty to fill one slot.
@@ -230,6 +256,8 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
+    use skep_engine::Command;
+
     use super::*;
 
     const FORM: Form = Form { protocol: Protocol::Resp2, is_silent: false };
@@ -261,14 +289,43 @@ mod tests {
     }
 
     #[test]
-    fn a_write_waits_for_unanswered_reads() {
+    fn what_is_waited_for_wakes_and_nothing_else() {
         let outbox = Outbox::default();
-        assert!(outbox.submitting(true).is_some());
-        assert!(outbox.submitting(false).is_some());
-        assert!(outbox.submitting(false).is_some());
-        outbox.answered(false);
-        assert_eq!(outbox.submitting(true), None);
-        outbox.answered(false);
-        assert!(outbox.submitting(true).is_some());
+        let of = |command| Footprint::of(&command);
+        let read = |key: &'static str| of(Command::Get { key: key.into() });
+        let write = |key: &'static str| of(Command::Increment { key: key.into(), by: 1 });
+        assert!(outbox.submitting(&read("a")).is_some());
+        assert!(outbox.submitting(&read("b")).is_some());
+        assert!(outbox.submitting(&write("c")).is_some());
+        assert_eq!(outbox.submitting(&write("a")), None);
+        outbox.answered(&read("b"), Some(1));
+        outbox.answered(&write("c"), None);
+        assert!(!outbox.state.lock().is_woken);
+        outbox.answered(&read("a"), Some(1));
+        assert!(outbox.state.lock().is_woken);
+        assert!(outbox.submitting(&write("a")).is_some());
+    }
+
+    #[test]
+    fn small_replies_count_with_their_places() {
+        let outbox = Outbox::default();
+        for _ in 0..1000 {
+            outbox.push(FORM, Reply::Bulk(bytes::Bytes::new()));
+        }
+        assert_eq!(outbox.load().ready_bytes, 1000 * size_of::<Slot>());
+    }
+
+    #[test]
+    fn another_store_is_asked_only_when_nothing_is_under_way_on_the_old_one() {
+        let outbox = Outbox::default();
+        let write = Footprint::of(&Command::Increment { key: "a".into(), by: 1 });
+        assert!(outbox.submitting(&write).is_some());
+        outbox.store_stopped();
+        assert!(!outbox.changes_store());
+        assert!(outbox.load().is_store_stopped);
+        outbox.answered(&write, None);
+        assert!(outbox.state.lock().is_woken);
+        assert!(outbox.changes_store());
+        assert!(!outbox.load().is_store_stopped);
     }
 }

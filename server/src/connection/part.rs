@@ -1,22 +1,26 @@
 //! One question to the key space on behalf of a client's command, and the way of its answer back into the
 //! reply.
 //!
-//! Most commands are one part. MGET, DEL and others are several, possibly of several regions: their answers
-//! are gathered, and the last one makes the reply.
+//! Most commands are one part. MGET, DEL and others are several, possibly of several regions: they are made as they
+//! are submitted, so that a command of a million keys is never a million parts at one time; their answers are
+//! [gathered](super::gathering).
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use skep_engine::{Answer, Command, Engine, Error};
 
+use super::gathering::Gathering;
 use super::outbox::{Outbox, Ticket};
+use super::under_way::Footprint;
 use crate::commands::errors::reply_to;
-use crate::commands::{Finish, Work};
+use crate::commands::{Questions, Work};
 use crate::resp::Reply;
 
 /// See the page of this file.
 pub(crate) struct Part {
     pub(crate) command: Command,
+    footprint: Footprint,
+    outbox: Arc<Outbox>,
     sink: Sink,
 }
 
@@ -25,38 +29,67 @@ enum Sink {
     Piece { gathering: Arc<Gathering>, at: usize },
 }
 
-struct Gathering {
-    outbox: Arc<Outbox>,
-    /// Protects the answers that arrived; taken for moments, by whichever threads answer.
-    pieces: Mutex<Pieces>,
+/// The parts of one command, in order, each made when it is asked for.
+pub(crate) enum Parts {
+    One(Option<Part>),
+    Several { questions: Questions, gathering: Arc<Gathering>, outbox: Arc<Outbox>, at: usize },
 }
 
-struct Pieces {
-    answers: Vec<Option<Answer>>,
-    missing: usize,
-    error: Option<(Error, bool)>,
-    finish: Option<(Ticket, Finish)>,
+impl Parts {
+    pub(crate) fn of(work: Work, ticket: Ticket) -> Parts {
+        let outbox = Arc::clone(ticket.outbox());
+        match work {
+            Work::One(command, finish) => {
+                Parts::One(Some(Part::new(command, outbox, Sink::Whole { ticket, finish })))
+            }
+            Work::Several(questions, gather) => {
+                let gathering = Arc::new(Gathering::new(gather, questions.len(), ticket));
+                Parts::Several { questions, gathering, outbox, at: 0 }
+            }
+        }
+    }
+}
+
+impl Iterator for Parts {
+    type Item = Part;
+
+    /// Once a part has failed, the rest of a command is not begun.
+    fn next(&mut self) -> Option<Part> {
+        let (questions, gathering, outbox, at) = match self {
+            Parts::One(part) => return part.take(),
+            Parts::Several { questions, gathering, outbox, at } => (questions, gathering, outbox, at),
+        };
+        if questions.len() > 0 && gathering.has_failed() {
+            gathering.fewer(questions.len());
+            *questions = Box::new(std::iter::empty());
+        }
+        let command = questions.next()?;
+        let sink = Sink::Piece { gathering: Arc::clone(gathering), at: *at };
+        *at += 1;
+        Some(Part::new(command, Arc::clone(outbox), sink))
+    }
 }
 
 impl Part {
-    /// The parts of one command, in order.
-    pub(crate) fn all_of(work: Work, ticket: Ticket) -> Vec<Part> {
-        match work {
-            Work::One(command, finish) => vec![Part { command, sink: Sink::Whole { ticket, finish } }],
-            Work::Several(commands, finish) => {
-                let gathering = Arc::new(Gathering::new(commands.len(), ticket, finish));
-                let piece =
-                    |(at, command)| Part { command, sink: Sink::Piece { gathering: gathering.clone(), at } };
-                commands.into_iter().enumerate().map(piece).collect()
-            }
-        }
+    fn new(command: Command, outbox: Arc<Outbox>, sink: Sink) -> Part {
+        Part { footprint: Footprint::of(&command), command, outbox, sink }
+    }
+
+    /// What it touches.
+    pub(crate) fn footprint(&self) -> &Footprint {
+        &self.footprint
     }
 
     /// Hands it to the key space as part `number` of its connection. The answer may come before this returns.
     pub(crate) fn submit(self, engine: &Engine, number: u64) {
         let command = self.command.clone();
-        let counted = Counted { outbox: Arc::clone(self.outbox()), is_write: command.is_write() };
+        let mut counted = Counted {
+            outbox: Arc::clone(&self.outbox),
+            footprint: self.footprint.clone(),
+            value_bytes: None,
+        };
         engine.execute(command, move |result| {
+            counted.value_bytes = value_bytes(&result);
             drop(counted);
             self.answered(number, result);
         });
@@ -71,98 +104,58 @@ impl Part {
         }
     }
 
-    /// The same work as several parts, after it turned out that it lies in several regions.
+    /// The same writes as several parts, after it turned out that they lie in several regions.
     pub(crate) fn cut(self, commands: Vec<Command>) -> Vec<Part> {
-        let Sink::Piece { gathering, at } = self.sink else {
-            debug_assert!(commands.len() < 2, "only gathered work is cut");
-            return Vec::from_iter(
-                commands.into_iter().next().map(|command| Part { command, sink: self.sink }),
-            );
+        let Part { sink: Sink::Piece { gathering, at }, outbox, .. } = self else {
+            debug_assert!(false, "only gathered work is cut");
+            return vec![self];
         };
-        let mut places = gathering.more(commands.len().saturating_sub(1));
-        let mut part = |command| {
-            let at = places.next().unwrap_or(at);
-            Part { command, sink: Sink::Piece { gathering: gathering.clone(), at } }
+        gathering.more(commands.len().saturating_sub(1));
+        let part = |command| {
+            Part::new(command, Arc::clone(&outbox), Sink::Piece { gathering: Arc::clone(&gathering), at })
         };
-        commands.into_iter().map(&mut part).collect()
+        commands.into_iter().map(part).collect()
     }
 
     fn answered(self, number: u64, result: Result<Answer, Error>) {
-        let outbox = Arc::clone(self.outbox());
         match result {
             Ok(answer) => match self.sink {
                 Sink::Whole { ticket, finish } => ticket.fill(finish(answer)),
                 Sink::Piece { gathering, at } => gathering.arrived(at, Ok(answer)),
             },
             Err(error @ (Error::Busy | Error::NoRegion | Error::CrossRegion)) => {
+                let outbox = Arc::clone(&self.outbox);
                 if let Some((part, error)) = outbox.refused(number, self, error) {
                     part.fail(error);
                 }
             }
             Err(error) => {
                 if matches!(error, Error::StoreStopped(_)) {
-                    outbox.store_stopped();
+                    self.outbox.store_stopped();
                 }
                 self.fail(error);
             }
         }
     }
+}
 
-    fn outbox(&self) -> &Arc<Outbox> {
-        match &self.sink {
-            Sink::Whole { ticket, .. } => ticket.outbox(),
-            Sink::Piece { gathering, .. } => &gathering.outbox,
-        }
+fn value_bytes(result: &Result<Answer, Error>) -> Option<usize> {
+    match result {
+        Ok(Answer::Value(value)) => Some(value.as_ref().map_or(0, bytes::Bytes::len)),
+        Ok(Answer::Done | Answer::Refused | Answer::Integer(_) | Answer::Pairs { .. }) | Err(_) => None,
     }
 }
 
 /// A part that the key space has. Dropped, even with the question unanswered, it no longer counts.
 struct Counted {
     outbox: Arc<Outbox>,
-    is_write: bool,
+    footprint: Footprint,
+    value_bytes: Option<usize>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.outbox.answered(self.is_write);
-    }
-}
-
-impl Gathering {
-    fn new(count: usize, ticket: Ticket, finish: Finish) -> Gathering {
-        let outbox = Arc::clone(ticket.outbox());
-        let answers = (0..count).map(|_| None).collect();
-        let pieces = Pieces { answers, missing: count, error: None, finish: Some((ticket, finish)) };
-        Gathering { outbox, pieces: Mutex::new(pieces) }
-    }
-
-    /// Room for more answers than were expected: their places.
-    fn more(&self, count: usize) -> std::ops::Range<usize> {
-        let mut pieces = self.pieces.lock();
-        let start = pieces.answers.len();
-        pieces.answers.resize(start + count, None);
-        pieces.missing += count;
-        start..start + count
-    }
-
-    fn arrived(&self, at: usize, result: Result<Answer, (Error, bool)>) {
-        let mut pieces = self.pieces.lock();
-        match result {
-            Ok(answer) => pieces.answers[at] = Some(answer),
-            Err(error) => pieces.error = pieces.error.take().or(Some(error)),
-        }
-        pieces.missing -= 1;
-        if pieces.missing > 0 {
-            return;
-        }
-        let Some((ticket, finish)) = pieces.finish.take() else { return };
-        let answers = std::mem::take(&mut pieces.answers);
-        let error = pieces.error.take();
-        drop(pieces);
-        ticket.fill(finish(match error {
-            Some((error, is_write)) => Err(reply_to(&error, is_write)),
-            None => Ok(answers.into_iter().flatten().collect()),
-        }));
+        self.outbox.answered(&self.footprint, self.value_bytes);
     }
 }
 
@@ -170,6 +163,8 @@ impl Gathering {
 mod tests {
     use super::super::outbox::Form;
     use super::*;
+    use crate::commands::Gather;
+    use crate::limits::ANSWER_BYTES_MAX;
     use crate::resp::Protocol;
 
     const FORM: Form = Form { protocol: Protocol::Resp2, is_silent: false };
@@ -178,11 +173,9 @@ mod tests {
         Command::Get { key: key.into() }
     }
 
-    fn parts(outbox: &Arc<Outbox>, commands: Vec<Command>) -> Vec<Part> {
-        let count = |answers: Result<Vec<Answer>, Reply>| {
-            answers.map_or_else(|error| error, |a| Reply::Integer(a.len() as i64))
-        };
-        Part::all_of(Work::Several(commands, Box::new(count)), outbox.reserve(FORM, 0))
+    fn parts(outbox: &Arc<Outbox>, commands: Vec<Command>, gather: Gather) -> Parts {
+        let work = Work::Several(Box::new(commands.into_iter()), gather);
+        Parts::of(work, outbox.reserve(FORM, 0))
     }
 
     fn ready(outbox: &Outbox) -> Vec<Reply> {
@@ -194,20 +187,26 @@ mod tests {
     #[test]
     fn the_last_answer_makes_the_reply() {
         let outbox = Arc::new(Outbox::default());
-        let mut parts = parts(&outbox, vec![get("a"), get("b")]);
-        parts.remove(1).answered(2, Ok(Answer::Value(None)));
+        let mut parts: Vec<Part> = parts(&outbox, vec![get("a"), get("b")], Gather::Values).collect();
+        parts.remove(1).answered(2, Ok(Answer::Value(Some("b".into()))));
         assert_eq!(ready(&outbox), []);
         parts.remove(0).answered(1, Ok(Answer::Value(None)));
-        assert_eq!(ready(&outbox), [Reply::Integer(2)]);
+        assert_eq!(ready(&outbox), [Reply::Array(vec![Reply::Null, Reply::constant("b")])]);
     }
 
     #[test]
     fn a_refused_part_is_kept_only_while_it_is_the_newest() {
         let outbox = Arc::new(Outbox::default());
-        let mut parts = parts(&outbox, vec![get("a"), get("b")]);
-        let (first, second) =
-            (outbox.submitting(false).expect("no reads"), outbox.submitting(false).expect("no reads"));
+        let mut parts: Vec<Part> = parts(&outbox, vec![get("a"), get("b")], Gather::Values).collect();
+        let submitting = |part: &Part| outbox.submitting(part.footprint()).expect("there is room");
+        let (first, second) = (submitting(&parts[0]), submitting(&parts[1]));
+        let next = Part::new(
+            get("c"),
+            Arc::clone(&outbox),
+            Sink::Whole { ticket: outbox.reserve(FORM, 0), finish: |_| Reply::OK },
+        );
         parts.remove(1).answered(second, Err(Error::Busy));
+        assert_eq!(outbox.submitting(next.footprint()), None, "nothing overtakes what was refused");
         let (kept, error) = outbox.take_refused().expect("the newest is kept");
         assert_eq!(error, Error::Busy);
         parts.remove(0).answered(first, Err(Error::Busy));
@@ -219,12 +218,24 @@ mod tests {
     #[test]
     fn work_that_is_cut_still_makes_one_reply() {
         let outbox = Arc::new(Outbox::default());
-        let whole = parts(&outbox, vec![get("ab")]).remove(0);
+        let whole = parts(&outbox, vec![get("ab")], Gather::Done).next().expect("a part");
         let mut pieces = whole.cut(vec![get("a"), get("b"), get("c")]);
         while let Some(piece) = pieces.pop() {
             assert_eq!(ready(&outbox), []);
-            piece.answered(1, Ok(Answer::Value(None)));
+            piece.answered(1, Ok(Answer::Done));
         }
-        assert_eq!(ready(&outbox), [Reply::Integer(3)]);
+        assert_eq!(ready(&outbox), [Reply::OK]);
+    }
+
+    #[test]
+    fn what_would_not_fit_into_one_reply_is_not_asked_for() {
+        let outbox = Arc::new(Outbox::default());
+        let mut parts = parts(&outbox, vec![get("k"); 1000], Gather::Values);
+        let value = bytes::Bytes::from(vec![0; skep_engine::VALUE_BYTES_MAX]);
+        let asked =
+            parts.by_ref().map(|part| part.answered(1, Ok(Answer::Value(Some(value.clone()))))).count();
+        assert_eq!(asked, ANSWER_BYTES_MAX / value.len() + 1);
+        assert!(matches!(&ready(&outbox)[..], [Reply::Error(text)] if text.contains("fewer keys")));
+        assert_eq!(outbox.load().gathered_bytes, 0);
     }
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use skep_engine::{Command, Engine, Error};
 
 use super::outbox::{Outbox, Ticket};
-use super::part::Part;
-use crate::commands::{Work, batches};
+use super::part::{Part, Parts};
+use crate::commands::Work;
 use crate::limits::BUSY_PAUSE;
 use crate::server::Server;
 
@@ -17,7 +17,10 @@ use crate::server::Server;
 pub(super) struct Submitter {
     engine: Engine,
     outbox: Arc<Outbox>,
-    waiting: VecDeque<Part>,
+    /// Commands of which parts are still to be submitted.
+    waiting: VecDeque<Parts>,
+    /// Parts that were made and could not be submitted: before all others.
+    held: VecDeque<Part>,
     /// Since when the part at the front has been refused.
     refused_since: Option<Instant>,
     retry_at: Option<Instant>,
@@ -25,8 +28,14 @@ pub(super) struct Submitter {
 
 impl Submitter {
     pub(super) fn new(server: &Server, outbox: Arc<Outbox>) -> Submitter {
-        let waiting = VecDeque::new();
-        Submitter { engine: server.choose_store(), outbox, waiting, refused_since: None, retry_at: None }
+        Submitter {
+            engine: server.choose_store(),
+            outbox,
+            waiting: VecDeque::new(),
+            held: VecDeque::new(),
+            refused_since: None,
+            retry_at: None,
+        }
     }
 
     /// The store that is asked.
@@ -36,12 +45,12 @@ impl Submitter {
 
     /// Work for [`submit`](Submitter::submit).
     pub(super) fn take(&mut self, work: Work, ticket: Ticket) {
-        self.waiting.extend(Part::all_of(work, ticket));
+        self.waiting.push_back(Parts::of(work, ticket));
     }
 
     /// Whether nothing waits here.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.held.is_empty()
     }
 
     /// When [`submit`](Submitter::submit) should be called even if nobody wakes the task.
@@ -52,17 +61,19 @@ impl Submitter {
     /// Submits what waits. False if something still waits.
     pub(super) fn submit(&mut self, server: &Server) -> bool {
         self.take_back(server);
-        if self.waiting.is_empty() {
+        if self.is_idle() {
             return true;
         }
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return false;
         }
         self.retry_at = None;
-        self.maybe_change_store(server);
-        while let Some(part) = self.waiting.pop_front() {
-            let Some(number) = self.outbox.submitting(part.command.is_write()) else {
-                self.waiting.push_front(part);
+        if !self.has_store(server) {
+            return false;
+        }
+        while let Some(part) = self.next_part() {
+            let Some(number) = self.outbox.submitting(part.footprint()) else {
+                self.held.push_front(part);
                 return false;
             };
             part.submit(&self.engine, number);
@@ -72,6 +83,18 @@ impl Submitter {
             self.refused_since = None;
         }
         true
+    }
+
+    fn next_part(&mut self) -> Option<Part> {
+        if let Some(part) = self.held.pop_front() {
+            return Some(part);
+        }
+        loop {
+            if let Some(part) = self.waiting.front_mut()?.next() {
+                return Some(part);
+            }
+            self.waiting.pop_front();
+        }
     }
 
     /// Puts what was refused to the front again. True if it has to wait there.
@@ -87,7 +110,7 @@ impl Submitter {
             return false;
         }
         for part in self.as_it_lies_now(part, &error).into_iter().rev() {
-            self.waiting.push_front(part);
+            self.held.push_front(part);
         }
         self.retry_at = Some(now + BUSY_PAUSE);
         true
@@ -97,20 +120,25 @@ impl Submitter {
     fn as_it_lies_now(&self, part: Part, error: &Error) -> Vec<Part> {
         match &part.command {
             Command::Batch { writes } if *error == Error::CrossRegion => {
-                let commands = batches(&self.engine, writes.clone());
-                part.cut(commands)
+                match self.engine.batches(writes.iter().cloned()) {
+                    Ok(commands) => part.cut(commands),
+                    Err(_) => vec![part],
+                }
             }
             _ => vec![part],
         }
     }
 
     /// A connection whose store has stopped goes on with another, once nothing of it is under way on the old
-    /// one.
-    fn maybe_change_store(&mut self, server: &Server) {
-        let load = self.outbox.load();
-        if load.is_store_stopped {
-            self.engine = server.choose_store();
-            self.outbox.store_changed();
+    /// one. False until then.
+    fn has_store(&mut self, server: &Server) -> bool {
+        if !self.outbox.load().is_store_stopped {
+            return true;
         }
+        let changes = self.outbox.changes_store();
+        if changes {
+            self.engine = server.choose_store();
+        }
+        changes
     }
 }

@@ -84,18 +84,22 @@ impl Reply {
         }
     }
 
-    /// About how many bytes it takes when written: what is kept in memory for it.
+    /// Bytes that are kept in memory for it, beside itself. About as many are written.
     pub fn bytes(&self) -> usize {
         match self {
             Reply::Status(text) => text.len(),
             Reply::Error(text) => text.len(),
             Reply::Bulk(bytes) => bytes.len(),
             Reply::Verbatim(text) => text.len(),
-            Reply::Integer(_) | Reply::Double(_) | Reply::Null => 8,
-            Reply::Array(items) | Reply::Set(items) => items.iter().map(Reply::bytes).sum(),
-            Reply::Map(pairs) => pairs.iter().map(|(key, value)| key.bytes() + value.bytes()).sum(),
+            Reply::Integer(_) | Reply::Double(_) | Reply::Null => 0,
+            Reply::Array(items) | Reply::Set(items) => items.iter().map(whole_bytes).sum(),
+            Reply::Map(pairs) => pairs.iter().map(|(key, value)| whole_bytes(key) + whole_bytes(value)).sum(),
         }
     }
+}
+
+fn whole_bytes(reply: &Reply) -> usize {
+    size_of::<Reply>() + reply.bytes()
 }
 
 fn sequence(out: &mut Vec<u8>, kind: u8, items: &[Reply], protocol: Protocol) {
@@ -160,6 +164,14 @@ mod tests {
             reply.encode(protocol, &mut out);
             assert_eq!(String::from_utf8_lossy(&out), wanted, "{protocol:?}");
         }
+    }
+
+    #[test]
+    fn every_element_counts_even_if_it_is_empty() {
+        let empty = Reply::constant("");
+        assert_eq!(empty.bytes(), 0);
+        let many = Reply::Array(vec![empty; 1000]);
+        assert_eq!(many.bytes(), 1000 * size_of::<Reply>());
     }
 
     #[test]

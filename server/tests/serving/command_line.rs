@@ -85,13 +85,50 @@ fn a_directory_is_used_once_at_a_time_and_keeps_its_regions() {
     let text = run(&["status", "--admin", admin]);
     assert!(text.stdout.starts_with(b"healthy: 1 of 3 stores may be lost"));
 
+    let redis = said[1].rsplit(' ').next().unwrap();
+    fails(&run(&["status", "--admin", redis]), 1, "is not Skep's admin address");
+
     let (code, rest) = dev.stop();
     assert_eq!(code, Some(0), "{rest:?}");
-    fails(&run(&["status", "--admin", admin]), 1, "no server answers on");
+    fails(&run(&["status", "--admin", admin]), 1, "start one with `skep dev`");
 
     let (dev, said) = Dev::start(&data, &["--regions", "9"]);
     assert!(said[0].contains("keeps its 4 regions; --regions counts only in a new one"), "{said:?}");
     assert_eq!(dev.stop().0, Some(0));
+    let one = data.join("store-1");
+    let output =
+        run(&["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", one.to_str().unwrap()]);
+    fails(&output, 2, "choose the directory that it lies in");
+}
+
+#[test]
+fn mistakes_in_addresses_are_named() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let data = data.to_str().unwrap();
+    let same = run(&["dev", "--data", data, "--listen", "127.0.0.1:17923", "--admin", "127.0.0.1:17923"]);
+    fails(&same, 2, "--listen and --admin need different addresses");
+    let nonsense = run(&["dev", "--data", data, "--listen", "nonsense", "--admin", "127.0.0.1:0"]);
+    fails(&nonsense, 2, "write it as HOST:PORT");
+}
+
+#[test]
+fn a_bench_that_no_store_takes_is_refused_and_an_interrupted_one_leaves_nothing() {
+    let parent = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let data = parent.path().to_str().unwrap();
+    let output = run(&["bench", "engine", "--value-bytes", "8MiB", "--data", data]);
+    fails(&output, 2, "choose fewer --clients");
+
+    let mut words =
+        skep(&["bench", "engine", "--seconds", "60", "--clients", "4", "--regions", "4", "--data"]);
+    let mut child = words.arg(data).stderr(Stdio::null()).spawn().unwrap();
+    while std::fs::read_dir(parent.path()).unwrap().count() == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -85,6 +85,31 @@ fn a_client_that_ends_or_quits_gets_its_answers_first() {
 }
 
 #[test]
+fn what_was_sent_before_the_end_is_all_carried_out() {
+    let running = Running::start();
+    let mut client = running.connect();
+    let count = 20_000;
+    client.send("INCR n\r\n".repeat(count).as_bytes());
+    client.ends();
+    let wanted: String = (1..=count).map(|number| format!(":{number}\r\n")).collect();
+    assert!(client.rest() == wanted, "commands were lost");
+}
+
+#[test]
+fn many_keys_in_one_command_and_large_values_cost_bounded_memory() {
+    let running = Running::start();
+    let mut client = running.connect();
+    let value = vec![b'v'; 8 << 20];
+    client.send(&command(&[b"SET", b"big", &value]));
+    client.expect(b"+OK\r\n");
+    client.send(format!("EXISTS{}\r\n", " big".repeat(10_000)).as_bytes());
+    client.expect(b":10000\r\n");
+    client.send(format!("MGET{}\r\n", " big".repeat(100)).as_bytes());
+    client.expect(b"-ERR the values have more than 67108864 bytes together: ask for fewer keys at once\r\n");
+    client.says("DEL big", ":1\r\n");
+}
+
+#[test]
 fn a_client_that_is_killed_is_gone() {
     let running = Running::start();
     let (mut one, mut other) = (running.connect(), running.connect());

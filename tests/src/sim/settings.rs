@@ -67,7 +67,7 @@ impl Settings {
             keys: chance.within(6..=14),
             clients: chance.within(4..=7) as usize,
             think_ticks: chance.pick(&[1, 3, 10]),
-            request_timeout_ticks: chance.pick(&[300, 500, 1000]),
+            request_timeout_ticks: chance.pick(&[500, 700, 1000]),
             segment_bytes: chance.pick(&[128 << 10, 192 << 10, 256 << 10]),
             checkpoint_log_bytes: chance.pick(&[1 << 10, 4 << 10, 16 << 10]),
             log_tail_entries: chance.pick(&[0, 2, 16, 200]),

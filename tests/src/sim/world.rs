@@ -9,7 +9,6 @@ use skep_raftstore::transport::memory::MemoryNetwork;
 
 use super::chance::{Chance, mixed};
 use super::clients::Clients;
-use super::clock::RIGHT;
 use super::ledger::Ledger;
 use super::linear::Verdict;
 use super::node::Node;
@@ -211,6 +210,7 @@ impl World {
     /// Everyone gets an answer to what is under way, and then to a read of every key through every store.
     fn read_everything(&mut self) -> Result<(), Violation> {
         self.until_answered()?;
+        let unknown = self.clients.unknown;
         for key in 0..self.clients.keys() {
             for client in 0..self.clients.count().min(STORES) {
                 let at = self.clients.store_of(client);
@@ -219,22 +219,20 @@ impl World {
                 }
             }
         }
-        self.until_answered()
+        self.until_answered()?;
+        if self.clients.unknown > unknown {
+            return self.broken(format!("a read timed out after everything was healed\n{}", self.picture()));
+        }
+        Ok(())
     }
 
     fn until_answered(&mut self) -> Result<(), Violation> {
         let deadline = self.now + HEAL_TICKS_MAX;
-        let unknown = self.clients.unknown;
         while !self.clients.is_idle() || self.nodes.iter().any(|node| node.parts.is_none()) {
             if self.now >= deadline {
                 return self.broken(format!("not healed after {HEAL_TICKS_MAX} ticks\n{}", self.picture()));
             }
             self.tick()?;
-        }
-        let may_be_unknown = self.now - (deadline - HEAL_TICKS_MAX) < self.settings.request_timeout_ticks;
-        if self.clients.unknown > unknown && !may_be_unknown {
-            return self
-                .broken(format!("a command timed out after everything was healed\n{}", self.picture()));
         }
         Ok(())
     }
@@ -316,7 +314,7 @@ impl World {
     }
 
     pub(super) fn simulated_seconds(&self) -> u64 {
-        self.now * RIGHT / 1000 / 100
+        self.now / 100
     }
 }
 
