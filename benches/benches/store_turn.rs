@@ -11,7 +11,9 @@ use skep_raftstore::ids::{Life, RegionId, ReplicaId, StoreId, Tick};
 use skep_raftstore::machine::{Committed, Fatal, MachineFactory, SnapshotSource, Stamp, StateMachine};
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::raft::{LogPos, Membership};
-use skep_raftstore::store::{Birth, Clock, Disks, Inboxes, Request, StoreConfig, StoreParts, Surroundings};
+use skep_raftstore::store::{
+    Birth, Clock, Descent, Disks, Inboxes, NoWatcher, Request, StoreConfig, StoreParts, Surroundings,
+};
 use skep_raftstore::transport::{Lane, Transport};
 use skep_wal::{MemDisk, WalConfig};
 
@@ -112,14 +114,20 @@ impl Bench {
             replica,
             membership: Membership::of_voters(vec![replica]),
             genesis: Bytes::new(),
+            descent: Descent::Genesis,
             campaign: true,
         };
         let births = regions.iter().map(birth).collect();
         let log_config = WalConfig::default();
         let disks =
             Disks { log: Arc::new(MemDisk::new(1)), snapshots: Arc::new(MemDisk::new(2)), log_config };
-        let around =
-            Surroundings { clock, transport: Arc::new(Nowhere), factory: Arc::new(Counters), inboxes };
+        let around = Surroundings {
+            clock,
+            transport: Arc::new(Nowhere),
+            factory: Arc::new(Counters),
+            inboxes,
+            watcher: Arc::new(NoWatcher),
+        };
         let parts = StoreParts::open(config, disks, around, births).expect("a store");
         let mut bench = Bench { parts, regions, answered: Arc::default() };
         bench.settle();

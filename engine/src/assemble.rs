@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use skep_raftstore::ids::RegionId;
 use skep_raftstore::machine::{Fatal, MachineFactory, StateMachine};
-use skep_raftstore::store::{Birth, Disks, Inboxes, StoreConfig, StoreParts, Surroundings, SystemClock};
+use skep_raftstore::store::{
+    Birth, Disks, Inboxes, NoWatcher, StoreConfig, StoreParts, Surroundings, SystemClock,
+};
 use skep_raftstore::transport::tcp::{TcpLimits, TcpTransport};
 use skep_raftstore::transport::{self, Receiver};
 use skep_wal::{Disk, RealDisk, WalConfig};
@@ -23,7 +25,7 @@ pub(crate) struct Assembled {
     pub(crate) dir: StoreDir,
     pub(crate) parts: StoreParts,
     pub(crate) transport: Arc<TcpTransport>,
-    /// Its regions, as they were born.
+    /// Its regions, as their machines describe them.
     pub(crate) regions: Vec<RegionDescriptor>,
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn assemble(
         transport: Arc::clone(&transport) as Arc<dyn transport::Transport>,
         factory: Arc::new(MemoryMachines),
         inboxes,
+        watcher: Arc::new(NoWatcher),
     };
     let is_born = dir.identity().is_born;
     let births = if is_born { Vec::new() } else { births };
@@ -89,9 +92,10 @@ fn disks(dir: &StoreDir, settings: &StoreSettings) -> Result<Disks, Error> {
 }
 
 fn hosted(parts: &StoreParts) -> Result<Vec<RegionDescriptor>, Error> {
-    let regions = parts.hosted().iter().map(|hosted| {
-        RegionDescriptor::decode(&hosted.genesis)
-            .map_err(|error| Error::Open(format!("the genesis of {} is {error}", hosted.region)))
+    let described = parts.hosted().iter().filter(|hosted| !hosted.description.is_empty());
+    let regions = described.map(|hosted| {
+        RegionDescriptor::decode(&hosted.description)
+            .map_err(|error| Error::Open(format!("what {} says of itself is {error}", hosted.region)))
     });
     regions.collect()
 }

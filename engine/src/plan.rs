@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skep_raftstore::ids::{Epoch, RegionId, ReplicaId, StoreId};
 use skep_raftstore::raft::Membership;
-use skep_raftstore::store::Birth;
+use skep_raftstore::store::{Birth, Descent};
 
 use crate::boundaries::boundaries;
 use crate::descriptor::RegionDescriptor;
@@ -37,6 +37,7 @@ pub(crate) fn births(regions: &[RegionDescriptor], stores: &[StoreId], at: usize
         replica: ReplicaId::new(FIRST_MEMBERSHIP, stores[at]),
         membership: region.membership.clone(),
         genesis: region.encode().into(),
+        descent: Descent::Genesis,
         campaign: number % stores.len() == at,
     });
     births.collect()

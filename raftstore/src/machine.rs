@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::ids::{Index, Life, RegionId, StoreId};
-use crate::raft::{LogPos, Term};
+use crate::raft::{LogPos, Membership, Term};
 
 /// A wall clock's milliseconds since 1970, as the leader that proposed an entry saw it.
 ///
@@ -38,8 +38,25 @@ pub struct Committed {
     pub stamp: Stamp,
     /// Whose command it is; `None` for a leader's no-op (and then `body` is empty).
     pub origin: Option<Origin>,
+    /// The store that proposed it, if it is a change ([`RequestKind::Change`](crate::message::RequestKind)): only such an
+    /// entry may make regions.
+    pub proposer: Option<StoreId>,
     /// The command. A slice of the log: copy what is kept.
     pub body: Bytes,
+}
+
+/// A region that an entry split off another one.
+pub struct Child {
+    /// Its name. Never used before.
+    pub region: RegionId,
+    /// What its machine would be made from; a restart asks the factory with it.
+    pub genesis: Bytes,
+    /// Who takes part: the stores of the region that it was split off.
+    pub membership: Membership,
+    /// The entry that split it off. Its own log goes on from there, and so does what its machine counts.
+    pub at: LogPos,
+    /// Its state: what the other one had of its keys.
+    pub machine: Box<dyn StateMachine>,
 }
 
 /// One region's state. Applied to by one thread at a time, in log order, each entry once.
@@ -53,6 +70,18 @@ pub trait StateMachine: Send {
     /// Applies `batch`, whose first index is the one after `applied()`, and pushes exactly one reply for each of its
     /// entries. A command that cannot be carried out is a reply, the same on every replica; an `Err` stops the region.
     fn apply(&mut self, batch: &[Committed], replies: &mut Vec<Bytes>) -> Result<(), Fatal>;
+
+    /// What the last [`apply`](StateMachine::apply) split off, in the order of the entries; handed out once. The same on every
+    /// replica, also when the entry is applied again after a restart.
+    fn take_children(&mut self) -> Vec<Child> {
+        Vec::new()
+    }
+
+    /// What the region is now, for those who send commands to it, if that has changed since this was last asked. Means
+    /// nothing here.
+    fn take_description(&mut self) -> Option<Bytes> {
+        None
+    }
 
     /// Answers a query from the present state.
     fn read(&mut self, query: &Bytes) -> Bytes;
@@ -68,6 +97,12 @@ pub trait StateMachine: Send {
 
     /// A number that is equal on replicas that applied the same entries. May walk all data.
     fn digest(&self) -> u64;
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} split off at {:?}", self.region, self.at)
+    }
 }
 
 /// A state at one point in time, on its way to a file or another store.

@@ -64,7 +64,7 @@ pub struct Submit {
 pub struct SubmitItem {
     /// The sender's number for it.
     pub seq: u64,
-    /// Whether it changes anything.
+    /// What becomes of it.
     pub kind: RequestKind,
     /// The command or the query, for the state machine.
     pub body: Bytes,
@@ -78,6 +78,9 @@ pub enum RequestKind {
     Write = 1,
     /// It is answered from the state, after a quorum confirmed that nothing newer is committed.
     Read = 2,
+    /// Like a write, and may change which keys the region has. What arrives after it waits until it is applied, so that
+    /// there is at most one under way.
+    Change = 3,
 }
 
 /// Answers, each to one command.

@@ -13,7 +13,9 @@ use skep_raftstore::ids::{Life, RegionId, ReplicaId, StoreId, Tick};
 use skep_raftstore::machine::{Committed, Fatal, MachineFactory, SnapshotSource, Stamp, StateMachine};
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::raft::{Index, LogPos, Membership, Term};
-use skep_raftstore::store::{Birth, Clock, Disks, Inboxes, Request, StoreConfig, StoreParts, Surroundings};
+use skep_raftstore::store::{
+    Birth, Clock, Descent, Disks, Inboxes, NoWatcher, Request, StoreConfig, StoreParts, Surroundings,
+};
 use skep_raftstore::transport::{Lane, Transport};
 use skep_wal::{Disk, MemDisk, WalConfig};
 
@@ -121,12 +123,18 @@ impl Running {
             log_config: WalConfig::small(),
         };
         let transport = Arc::new(Nowhere);
-        let around = Surroundings { clock: clock.clone(), transport, factory: Arc::new(Positions), inboxes };
+        let around = Surroundings {
+            clock: clock.clone(),
+            transport,
+            factory: Arc::new(Positions),
+            inboxes,
+            watcher: Arc::new(NoWatcher),
+        };
         let replica = ReplicaId::new(1, STORE);
         let membership = Membership::of_voters(vec![replica]);
         let birth = |region| {
             let (membership, genesis) = (membership.clone(), Bytes::new());
-            Birth { region, replica, membership, genesis, campaign: true }
+            Birth { region, replica, membership, genesis, descent: Descent::Genesis, campaign: true }
         };
         let parts = StoreParts::open(config, disks, around, vec![birth(WRITTEN_ON), birth(LEFT_ALONE)])
             .expect("nothing fails here");

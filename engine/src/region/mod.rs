@@ -32,6 +32,8 @@ mod state;
 pub struct RegionMachine<M> {
     state: RegionState,
     data: M,
+    /// Whether the descriptor has changed since it was asked for.
+    is_news: bool,
 }
 
 impl<M: KeyMachine> RegionMachine<M> {
@@ -42,7 +44,7 @@ impl<M: KeyMachine> RegionMachine<M> {
         if descriptor.id != region {
             return Err(Fatal(format!("the genesis of {region} is that of {}", descriptor.id)));
         }
-        Ok(RegionMachine { state: RegionState::new(descriptor), data })
+        Ok(RegionMachine { state: RegionState::new(descriptor), data, is_news: true })
     }
 
     /// The region as it is.
@@ -120,6 +122,10 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
         self.data.commit(&self.state)
     }
 
+    fn take_description(&mut self) -> Option<Bytes> {
+        std::mem::take(&mut self.is_news).then(|| self.state.descriptor.encode().into())
+    }
+
     fn read(&mut self, query: &Bytes) -> Bytes {
         let answer = match self.routed(query) {
             Ok(command) => evaluate::read(&self.data, &self.state.descriptor, command),
@@ -135,6 +141,7 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
 
     fn restore(&mut self, from: &mut dyn io::Read) -> Result<(), Fatal> {
         self.state = snapshot::restore(self.state.descriptor.id, &mut self.data, from)?;
+        self.is_news = true;
         Ok(())
     }
 

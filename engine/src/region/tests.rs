@@ -31,7 +31,14 @@ fn machine() -> RegionMachine<MemoryMachine> {
 
 fn entry(index: u64, seq: u64, lowest: u64, body: Bytes) -> Committed {
     let origin = Origin { store: StoreId(1), life: Life(1), seq, lowest };
-    Committed { index: Index(index), term: Term(1), stamp: Stamp(0), origin: Some(origin), body }
+    Committed {
+        index: Index(index),
+        term: Term(1),
+        stamp: Stamp(0),
+        origin: Some(origin),
+        proposer: None,
+        body,
+    }
 }
 
 /// Applies commands one after another, each as new.
@@ -122,6 +129,7 @@ fn a_stamp_never_goes_back() {
         term: Term(1),
         stamp: Stamp(stamp),
         origin: None,
+        proposer: None,
         body: Bytes::new(),
     };
     machine.apply(&[stamped(1, 50), stamped(2, 20)], &mut Vec::new()).unwrap();

@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::job::{ApplyOutcome, ApplySink, CommittedLog, Job, ReplyTo, SnapshotPurpose, Wanted};
 use super::pool::ApplyLimits;
-use crate::ids::{Index, RegionId, Term};
-use crate::machine::{Committed, Fatal, StateMachine};
+use crate::ids::{Index, RegionId, StoreId, Term};
+use crate::machine::{Child, Committed, Fatal, MachineFactory, StateMachine};
 use crate::raft::LogPos;
 use crate::snapshot::ReceivedSnapshot;
 use crate::wire::entry::decode_committed;
@@ -23,6 +24,8 @@ pub(super) struct Applier {
 
 enum State {
     Running(Box<dyn StateMachine>),
+    /// It waits for a machine; one that a snapshot brings is made by this.
+    Vacant(Arc<dyn MachineFactory>),
     /// It failed, and this is why.
     Failed(String),
     Stopped,
@@ -71,8 +74,14 @@ impl Applier {
         Applier { region, state: State::Running(machine), applied }
     }
 
-    pub(super) fn is_failed(&self) -> bool {
-        matches!(self.state, State::Failed(_))
+    /// Without a machine, for now.
+    pub(super) fn vacant(region: RegionId, factory: Arc<dyn MachineFactory>) -> Applier {
+        Applier { region, state: State::Vacant(factory), applied: LogPos::default() }
+    }
+
+    /// Whether there is no machine that could give a snapshot.
+    pub(super) fn is_without_machine(&self) -> bool {
+        matches!(self.state, State::Failed(_) | State::Vacant(_))
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -107,6 +116,20 @@ impl Applier {
             (State::Running(_), Job::Read { queries }) => self.read(queries, pass)?,
             (State::Running(_), Job::Snapshot(purpose)) => self.snapshot(purpose, pass)?,
             (State::Running(_), Job::Restore(received)) => self.restore(received, pass)?,
+            (State::Vacant(factory), Job::Restore(received)) => {
+                let factory = factory.clone();
+                self.restore_new(&*factory, received, pass)?;
+            }
+            (State::Vacant(_), Job::MoveIn { machine, at }) => {
+                (self.state, self.applied) = (State::Running(machine), at);
+            }
+            // A snapshot was faster, and brought more.
+            (State::Running(_), Job::MoveIn { .. }) => {}
+            // Asked for by somebody who could not know.
+            (State::Vacant(_), Job::Snapshot(_)) => {}
+            (State::Vacant(_), Job::Apply { .. } | Job::Read { .. } | Job::Digest { .. }) => {
+                return Err(Fatal("it was asked to work before it had a machine".to_owned()));
+            }
             (State::Running(_), Job::Digest { to }) => {
                 let digest = self.machine(|machine| Ok(machine.digest()))?;
                 pass.reply(to, Bytes::copy_from_slice(&digest.to_le_bytes()));
@@ -131,6 +154,7 @@ impl Applier {
                 batch.len()
             )));
         }
+        self.tell_children(&batch, pass)?;
         let last = batch.last().map_or(self.applied, |last| LogPos { index: last.index, term: last.term });
         let rest = wanted.split_off(wanted.partition_point(|wanted| wanted.index <= last.index));
         answer(&batch, replies, &wanted, pass);
@@ -139,6 +163,25 @@ impl Applier {
         if last.index < through {
             pass.jobs.push_front(Job::Apply { through, wanted: rest });
         }
+        Ok(())
+    }
+
+    /// What a batch has split off is told before anybody is answered: then it is there when it is asked.
+    fn tell_children(&mut self, batch: &[Committed], pass: &Pass<'_>) -> Result<(), Fatal> {
+        let children = self.machine(|machine| Ok(machine.take_children()))?;
+        if children.is_empty() {
+            return Ok(());
+        }
+        let proposer = |child: &Child| {
+            let entry =
+                batch.iter().find(|entry| entry.index == child.at.index && entry.term == child.at.term);
+            entry.and_then(|entry| entry.proposer)
+        };
+        let children: Option<Vec<(Child, StoreId)>> =
+            children.into_iter().map(|child| proposer(&child).map(|proposer| (child, proposer))).collect();
+        let children = children
+            .ok_or_else(|| Fatal("its machine split off a region that no change asked for".to_owned()))?;
+        pass.sink.outcome(ApplyOutcome::Split { region: self.region, children });
         Ok(())
     }
 
@@ -179,6 +222,42 @@ impl Applier {
         Ok(())
     }
 
+    /// A snapshot is the first state: its machine is made for it. If it is refused there is none, as before.
+    fn restore_new(
+        &mut self,
+        factory: &dyn MachineFactory,
+        received: ReceivedSnapshot,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Fatal> {
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let mut machine = factory.create(self.region, &received.meta.genesis)?;
+            machine.restore(&mut received.open())?;
+            Ok(machine)
+        }));
+        let made =
+            made.unwrap_or_else(|panic| Err(Fatal(format!("its machine panicked: {}", panic_text(&*panic)))));
+        match made {
+            Ok(machine) if machine.applied() == received.meta.at => {
+                (self.state, self.applied) = (State::Running(machine), received.meta.at);
+                self.tell_restored(received, pass)
+            }
+            Ok(_) => self.tell_refused(received, "it holds another state than it says", pass),
+            Err(Fatal(why)) => self.tell_refused(received, &why, pass),
+        }
+    }
+
+    fn tell_refused(&self, received: ReceivedSnapshot, why: &str, pass: &Pass<'_>) -> Result<(), Fatal> {
+        let why = format!("a snapshot of {:?} is of no use: {why}", received.meta.at);
+        pass.sink.outcome(ApplyOutcome::NotRestored { region: self.region, received, why });
+        Ok(())
+    }
+
+    fn tell_restored(&mut self, received: ReceivedSnapshot, pass: &Pass<'_>) -> Result<(), Fatal> {
+        let (size, description) = self.machine(|machine| Ok((machine.size(), machine.take_description())))?;
+        pass.sink.outcome(ApplyOutcome::Restored { region: self.region, received, size, description });
+        Ok(())
+    }
+
     /// A machine that refuses a snapshot keeps its state, so only a panic, or a state that is not what the snapshot
     /// said, stops the region.
     fn restore(&mut self, received: ReceivedSnapshot, pass: &mut Pass<'_>) -> Result<(), Fatal> {
@@ -205,8 +284,7 @@ impl Applier {
         let (why, ended) = match outcome {
             Ok(None) => {
                 self.applied = at;
-                pass.sink.outcome(ApplyOutcome::Restored { region, received });
-                return Ok(());
+                return self.tell_restored(received, pass);
             }
             Ok(Some(Fatal(why))) => (why, Ok(())),
             Err(Fatal(why)) => (why.clone(), Err(Fatal(why))),
@@ -229,10 +307,14 @@ impl Applier {
             .unwrap_or_else(|panic| Err(Fatal(format!("its machine panicked: {}", panic_text(&*panic)))))
     }
 
-    fn tell(&self, pass: &mut Pass<'_>) {
+    fn tell(&mut self, pass: &mut Pass<'_>) {
         if std::mem::take(&mut pass.is_news) {
             let replies = std::mem::take(&mut pass.replies);
-            pass.sink.outcome(ApplyOutcome::Applied { region: self.region, at: self.applied, replies });
+            // A machine that fails here is found out by the next job.
+            let now = self.machine(|machine| Ok((machine.size(), machine.take_description())));
+            let (size, description) = now.unwrap_or_default();
+            let (region, at) = (self.region, self.applied);
+            pass.sink.outcome(ApplyOutcome::Applied { region, at, replies, size, description });
         }
     }
 

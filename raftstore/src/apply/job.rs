@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::ids::{Index, RegionId, ReplicaId, StoreId, Term};
-use crate::machine::SnapshotSource;
+use crate::machine::{Child, SnapshotSource, StateMachine};
 use crate::raft::LogPos;
 use crate::snapshot::ReceivedSnapshot;
 
@@ -61,6 +61,13 @@ pub enum Job {
     Snapshot(SnapshotPurpose),
     /// Replace the state by a received one.
     Restore(ReceivedSnapshot),
+    /// Go on with this machine, if there is none.
+    MoveIn {
+        /// The machine.
+        machine: Box<dyn StateMachine>,
+        /// Through where its state goes.
+        at: LogPos,
+    },
     /// Reply with the state's digest: eight bytes, little-endian.
     Digest {
         /// Who asks.
@@ -80,6 +87,17 @@ pub enum ApplyOutcome {
         at: LogPos,
         /// The replies, in the order of effect.
         replies: Vec<(ReplyTo, Bytes)>,
+        /// Bytes of its data.
+        size: u64,
+        /// What the region is now, if that has changed.
+        description: Option<Bytes>,
+    },
+    /// Regions were split off. Said before the replies to the entry that did it, and to those after it.
+    Split {
+        /// From which region.
+        region: RegionId,
+        /// Each with the store that proposed it.
+        children: Vec<(Child, StoreId)>,
     },
     /// A snapshot was taken; writing it is somebody else's work.
     SnapshotTaken {
@@ -96,6 +114,10 @@ pub enum ApplyOutcome {
         region: RegionId,
         /// By what.
         received: ReceivedSnapshot,
+        /// Bytes of its data.
+        size: u64,
+        /// What the region is now, if that has changed.
+        description: Option<Bytes>,
     },
     /// The state was not replaced and is what it was: the region can go on.
     NotRestored {
@@ -120,6 +142,7 @@ impl ApplyOutcome {
     pub const fn region(&self) -> RegionId {
         match self {
             ApplyOutcome::Applied { region, .. }
+            | ApplyOutcome::Split { region, .. }
             | ApplyOutcome::SnapshotTaken { region, .. }
             | ApplyOutcome::Restored { region, .. }
             | ApplyOutcome::NotRestored { region, .. }

@@ -20,8 +20,8 @@ pub(super) struct Mailbox {
     queue: Mutex<Queue>,
     /// Held by the one thread that works on the mailbox; never contended.
     pub(super) applier: Mutex<Applier>,
-    /// Set once the machine has failed: no more snapshots can be had.
-    pub(super) failed: AtomicBool,
+    /// Set while there is no machine (it failed, or has not come yet): no snapshot can be had.
+    pub(super) is_without_machine: AtomicBool,
 }
 
 #[derive(Default)]
@@ -52,9 +52,9 @@ impl ApplyHandle {
         self.0.region
     }
 
-    /// Whether the machine has failed and does nothing any more.
-    pub fn is_failed(&self) -> bool {
-        self.0.failed.load(Ordering::Acquire)
+    /// Whether there is no machine that does anything: it failed, or has not come yet.
+    pub fn is_without_machine(&self) -> bool {
+        self.0.is_without_machine.load(Ordering::Acquire)
     }
 
     /// Puts the mailbox at the back of the ready queue.
@@ -66,8 +66,8 @@ impl ApplyHandle {
 
 impl Mailbox {
     pub(super) fn new(region: RegionId, applier: Applier, ready: Sender<Ready>) -> Mailbox {
-        let failed = AtomicBool::new(false);
-        Mailbox { region, ready, queue: Mutex::default(), applier: Mutex::new(applier), failed }
+        let is_without_machine = AtomicBool::new(applier.is_without_machine());
+        Mailbox { region, ready, queue: Mutex::default(), applier: Mutex::new(applier), is_without_machine }
     }
 
     /// Everything that waits.

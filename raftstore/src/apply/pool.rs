@@ -11,7 +11,7 @@ use super::applier::{Applier, Pass};
 use super::job::{ApplySink, CommittedLog};
 use super::mailbox::{ApplyHandle, Mailbox};
 use crate::ids::RegionId;
-use crate::machine::StateMachine;
+use crate::machine::{MachineFactory, StateMachine};
 use crate::raft::LogPos;
 
 /// How much is done at a time.
@@ -59,7 +59,15 @@ impl ApplyPool {
 
     /// Takes a region's machine, whose state goes through `applied`.
     pub fn register(&self, region: RegionId, machine: Box<dyn StateMachine>, applied: LogPos) -> ApplyHandle {
-        let applier = Applier::new(region, machine, applied);
+        self.take(region, Applier::new(region, machine, applied))
+    }
+
+    /// Takes a region that has no machine yet. `factory` makes the one that a snapshot brings.
+    pub fn register_vacant(&self, region: RegionId, factory: Arc<dyn MachineFactory>) -> ApplyHandle {
+        self.take(region, Applier::vacant(region, factory))
+    }
+
+    fn take(&self, region: RegionId, applier: Applier) -> ApplyHandle {
         let handle = ApplyHandle(Arc::new(Mailbox::new(region, applier, self.sender.clone())));
         self.mailboxes.write().insert(region, handle.clone());
         handle
@@ -104,7 +112,7 @@ impl ApplyPool {
         let mut pass = Pass::new(&*self.log, &*self.sink, self.limits, mailbox.take());
         let mut applier = mailbox.applier.lock();
         applier.work(&mut pass);
-        mailbox.failed.store(applier.is_failed(), Ordering::Release);
+        mailbox.is_without_machine.store(applier.is_without_machine(), Ordering::Release);
         let is_stopped = applier.is_stopped();
         drop(applier);
         if is_stopped {

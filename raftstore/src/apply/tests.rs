@@ -184,7 +184,7 @@ fn what_was_pushed_meanwhile_is_one_batch_and_one_outcome_in_the_order_of_effect
     handle.push(apply(4, vec![wanted(4, 1)]));
     handle.push(Job::Digest { to: to(91) });
     let outcomes = scene.run_dry();
-    let [ApplyOutcome::Applied { region: A, at, replies }] = &outcomes[..] else { panic!("one outcome") };
+    let [ApplyOutcome::Applied { region: A, at, replies, .. }] = &outcomes[..] else { panic!("one outcome") };
     assert_eq!(at.index, Index(4));
     let (digest, rest) = replies.split_last().unwrap();
     assert_eq!(digest, &(to(91), Bytes::copy_from_slice(&4u64.to_le_bytes())));
@@ -251,7 +251,7 @@ fn a_machine_that_fails_stops_its_region_and_no_other() {
         let outcomes = scene.run_dry();
         assert_eq!(failures(&outcomes), [(A, why.to_owned())]);
         assert!(matches!(outcomes[1], ApplyOutcome::Applied { region: B, .. }));
-        assert!(handle.is_failed() && !other.is_failed());
+        assert!(handle.is_without_machine() && !other.is_without_machine());
         handle.push(Job::Snapshot(SnapshotPurpose::Checkpoint));
         assert_eq!(failures(&scene.run_dry()), [(A, why.to_owned())]);
     }

@@ -48,8 +48,10 @@ pub struct Start {
     pub runs: Vec<(Index, Term)>,
     /// The last entry; `base.index` if there is none.
     pub last: Index,
-    /// What the state machine contains. The commit index starts here.
+    /// What the state machine contains. The commit index starts here, or at `committed` if that is further on.
     pub applied: Index,
+    /// Everything through here is known to be committed, by whatever has come of it.
+    pub committed: Index,
     /// Set if there is no state from bootstrap, a split or a snapshot: such a replica neither votes, campaigns nor
     /// acknowledges, and writes nothing, until a snapshot is installed.
     pub blank: bool,

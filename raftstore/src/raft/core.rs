@@ -67,7 +67,7 @@ impl Raft {
             durable,
             state: State::Follower,
             leader: None,
-            commit: applied,
+            commit: applied.max(start.committed.min(last)),
             applied,
             handed: applied,
             blank: start.blank,
@@ -84,6 +84,7 @@ impl Raft {
             Event::Message(message) => self.on_message(now, message, fx),
             Event::Timeout => self.on_timeout(now, fx),
             Event::Campaign => self.pre_campaign(now, fx),
+            Event::LeadFromBirth => self.lead_from_birth(now, fx),
             Event::Persisted(persisted) => self.on_persisted(now, persisted.seq(), fx),
             Event::Compacted(through) => self.on_compacted(through),
             Event::Installed { at, membership, from, term } => {

@@ -36,6 +36,14 @@ impl Raft {
         self.count_pre_votes(now, fx);
     }
 
+    /// Leads in the term that all replicas were born in, each with its vote for this one.
+    pub(super) fn lead_from_birth(&mut self, now: Tick, fx: &mut Effects) {
+        let was_elected = self.hard.vote == Some(self.config.id) && self.leader.is_none();
+        if self.may_campaign() && was_elected && matches!(self.state, State::Follower) {
+            self.become_leader(now, fx);
+        }
+    }
+
     /// Starts an election. The votes are asked for when the own one is durable, and it counts from then on.
     fn campaign(&mut self, now: Tick, transfer: bool, fx: &mut Effects) {
         self.timer.restart(&self.config, now);

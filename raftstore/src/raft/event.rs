@@ -13,6 +13,9 @@ pub enum Event {
     Timeout,
     /// Campaign at once, without waiting for a deadline. The pre-vote is asked for as always.
     Campaign,
+    /// Lead in the present term, without an election: every replica was born with its vote for this one. Only to be given
+    /// right after the birth; never after a restart, for this replica may have led in this term before.
+    LeadFromBirth,
     /// A write, and all before it, is durable.
     Persisted(Persisted),
     /// The log forgot everything through here.

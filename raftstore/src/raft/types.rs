@@ -57,6 +57,8 @@ pub enum EntryKind {
     Command = 2,
     /// A change of membership.
     Membership = 3,
+    /// A command for the state machine that changes which keys the region has. Names the store that proposed it.
+    Change = 4,
 }
 
 /// The bytes of an entry, as they stand in the log and on the wire: one byte of [`EntryKind`], then the body.
@@ -127,6 +129,7 @@ impl EntryKind {
             1 => Some(EntryKind::NoOp),
             2 => Some(EntryKind::Command),
             3 => Some(EntryKind::Membership),
+            4 => Some(EntryKind::Change),
             _ => None,
         }
     }

@@ -189,6 +189,9 @@ impl Keeper {
                     }
                 }
             },
+            KeeperTask::NotTaken(region) => {
+                self.asked.remove(&region);
+            }
             KeeperTask::Chunk { from, chunk } => {
                 if let Some(received) =
                     self.incomings.take(from, chunk, &mut self.checkpoints, now, &self.counters)
@@ -251,7 +254,7 @@ impl Keeper {
         for region in due {
             self.wanted.remove(&region);
             // A region that is gone, or whose machine has failed, has nothing to be written.
-            if let Some(handle) = self.pool.handle(region).filter(|handle| !handle.is_failed()) {
+            if let Some(handle) = self.pool.handle(region).filter(|handle| !handle.is_without_machine()) {
                 self.asked.insert(region, now);
                 handle.push(Job::Snapshot(SnapshotPurpose::Checkpoint));
             }

@@ -22,6 +22,8 @@ pub enum KeeperTask {
         /// The state.
         source: Box<dyn SnapshotSource>,
     },
+    /// A checkpoint of this region has to wait for others; it will be asked for anew.
+    NotTaken(RegionId),
     /// A piece of a snapshot arrived.
     Chunk {
         /// The store that it came from.

@@ -9,7 +9,7 @@ use super::request::SubmitError;
 use super::worker::Worker;
 use crate::ids::{ReplicaId, StoreId, Tick};
 use crate::message::{Refusal, Refused, StoreMessage};
-use crate::raft::{Event, Message, Persisted};
+use crate::raft::{Body, Event, Message, Persisted};
 use crate::snapshot::KeeperTask;
 
 /// A turn takes this many items at most, so that a flood cannot keep it from ever sending.
@@ -46,7 +46,11 @@ impl Worker {
                 Item::Submit { request, .. } => self.refuse(request, SubmitError::DiskFull),
                 Item::Frame { bytes, .. } => self.shared.inboxes.frame_taken(self.number, bytes),
                 Item::Control(control) => self.control(control, now),
-                other @ (Item::Durable | Item::Peer { .. } | Item::Applied(_) | Item::Kept(_)) => {
+                other @ (Item::Durable
+                | Item::Peer { .. }
+                | Item::Applied(_)
+                | Item::Kept(_)
+                | Item::Born(_)) => {
                     self.aside.push_back(other);
                 }
             }
@@ -70,6 +74,7 @@ impl Worker {
             Item::Durable => {} // `release` asks the log itself
             Item::Applied(outcome) => self.take_outcome(outcome, now),
             Item::Kept(outcome) => self.take_kept(outcome, now),
+            Item::Born(newborn) => self.bear(*newborn, now),
             Item::Control(control) => self.control(control, now),
         }
     }
@@ -99,9 +104,14 @@ impl Worker {
     fn take_raft(&mut self, slot: Slot, from: StoreId, message: Message, now: Tick) {
         if message.from.store() != from {
             self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
-        } else if self.replica(slot).is_running() {
+        } else if self.replica(slot).is_running() && !self.is_out_of_place(slot, &message) {
             self.step_raft(slot, now, Event::Message(message));
         }
+    }
+
+    /// Who waits for a machine does not take over.
+    fn is_out_of_place(&mut self, slot: Slot, message: &Message) -> bool {
+        self.replica(slot).is_vacant && message.body == Body::TimeoutNow
     }
 
     fn peer_changed(&mut self, store: StoreId, up: bool, now: Tick) {

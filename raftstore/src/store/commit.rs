@@ -36,6 +36,9 @@ impl Worker {
 
     fn dispatch(&mut self, slot: Slot, effects: &mut crate::raft::Effects) {
         let replica = self.replica(slot);
+        if replica.is_vacant {
+            return self.defer(slot, effects);
+        }
         if let Some(through) = effects.apply.take() {
             let wanted = replica.leading.as_mut().map(|l| l.wanted_through(through)).unwrap_or_default();
             replica.dispatched = through;
@@ -58,11 +61,21 @@ impl Worker {
         }
     }
 
+    /// Without a machine nothing is applied, and no snapshot can be had.
+    fn defer(&mut self, slot: Slot, effects: &mut crate::raft::Effects) {
+        let replica = self.replica(slot);
+        replica.deferred = effects.apply.take().or(replica.deferred);
+        effects.reads.clear();
+        let refused = std::mem::take(&mut effects.snapshot_for);
+        let now = self.shared.clock.now();
+        refused.into_iter().for_each(|to| self.step_raft(slot, now, Event::SnapshotDone { to, at: None }));
+    }
+
     /// A log that has grown enough is worth a checkpoint.
     fn ask_checkpoint(&mut self, slot: Slot) {
         let limit = self.shared.config.checkpoint_log_bytes;
         let replica = self.replica(slot);
-        if replica.log_bytes >= limit && !replica.is_checkpointing {
+        if replica.log_bytes >= limit && !replica.is_checkpointing && !replica.is_vacant {
             replica.is_checkpointing = true;
             let region = replica.region;
             self.tell_keeper(KeeperTask::Checkpoint(vec![region]));
@@ -76,6 +89,7 @@ impl Worker {
         replica.is_checkpointing = false;
         replica.log_bytes = 0;
         self.compact(slot, through, now);
+        self.is_durable_now(slot);
     }
 
     /// The log must let go of entries that keep its oldest segments: a follower that needed them gets a snapshot. One that
@@ -105,10 +119,13 @@ impl Worker {
             return;
         }
         replica.condition = Condition::Running;
+        (replica.is_vacant, replica.deferred) = (false, None);
+        replica.genesis = meta.genesis;
         replica.dispatched = meta.at.index;
         replica.applied = meta.at.index;
         replica.log_bytes = 0;
         self.step_raft(slot, now, Event::Installed { at: meta.at, membership: meta.membership, from, term });
+        self.is_durable_now(slot);
     }
 
     /// The newest index through which a checkpoint lets the log of this replica be forgotten.

@@ -32,6 +32,9 @@ pub(super) const LANE_CHECK_TICKS: u64 = 10;
 /// A lane that got no answer for this long starts over: its frames, or the answers, were lost.
 pub(super) const LANE_RETRY_TICKS: u64 = 100;
 
+/// How often the election timer of a replica without a machine is put off.
+pub(super) const VACANT_CHECK_TICKS: u64 = 100;
+
 /// Beyond so many tasks that wait for the keeper, pieces of snapshots are dropped; they come again.
 pub(super) const KEEPER_TASKS_MAX: usize = 1024;
 
@@ -71,6 +74,8 @@ pub struct StoreConfig {
     /// How many entries a leader's compaction leaves for followers that are a little behind, so that they need no
     /// snapshot.
     pub log_tail_entries: u64,
+    /// A region that this store leads and whose data is beyond this is told to the [`Watcher`](super::Watcher), in bytes.
+    pub large_bytes: u64,
     /// Seeds everything random in the store.
     pub seed: u64,
     /// A wrong build of the driver, for tests that must notice it.
@@ -106,6 +111,7 @@ impl StoreConfig {
             proposals_bytes_max: 64 << 20,
             checkpoint_log_bytes: 64 << 20,
             log_tail_entries: 4096,
+            large_bytes: u64::MAX,
             seed,
             #[cfg(feature = "mutants")]
             mutant: None,

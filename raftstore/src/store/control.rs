@@ -18,6 +18,7 @@ impl Worker {
                     self.step_raft(slot, now, Event::TransferLeadership(to));
                 }
             }
+            Control::ChildDurable { parent, child } => self.child_is_durable(parent, child),
             Control::HandOver => self.hand_over(now),
             Control::Stop => self.stop(),
         }

@@ -122,7 +122,7 @@ impl Store {
         self.inner.shared.config.id
     }
 
-    /// The regions that it hosts, as they were born.
+    /// The regions that it hosted when it was opened.
     pub fn hosted(&self) -> &[Hosted] {
         &self.inner.hosted
     }
@@ -183,7 +183,7 @@ impl Store {
         StoreStatus {
             id: config.id,
             failed: self.failed(),
-            replicas: self.inner.hosted.len(),
+            replicas: regions.len(),
             leaders: regions.iter().filter(|region| region.role == Role::Leader).count(),
             led: regions.iter().filter(|region| region.leader.is_some()).count(),
             unanswered: inboxes.unanswered(),

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver as ChannelReceiver, Sender, unbounded};
 use parking_lot::{Mutex, RwLock};
 
 use super::config::StoreConfig;
+use super::newborn::Newborn;
 use super::request::{Request, SubmitError};
 use super::status::RegionStatus;
 use crate::apply::{ApplyOutcome, ApplySink};
@@ -36,6 +37,8 @@ pub(super) enum Item {
     Applied(ApplyOutcome),
     /// From the keeper.
     Kept(KeeperOutcome),
+    /// A replica to be made here.
+    Born(Box<Newborn>),
     /// From the store's handle.
     Control(Control),
 }
@@ -46,7 +49,12 @@ impl Item {
         match self {
             Item::Frame { bytes, .. } => *bytes,
             Item::Submit { request, .. } => request.body.len(),
-            Item::Peer { .. } | Item::Durable | Item::Applied(_) | Item::Kept(_) | Item::Control(_) => 0,
+            Item::Peer { .. }
+            | Item::Durable
+            | Item::Applied(_)
+            | Item::Kept(_)
+            | Item::Born(_)
+            | Item::Control(_) => 0,
         }
     }
 }
@@ -57,6 +65,8 @@ pub(super) enum Control {
     Status(Sender<Vec<RegionStatus>>),
     /// Hand one region over.
     Transfer { region: RegionId, to: ReplicaId },
+    /// A region that was split off `parent` is durable by itself.
+    ChildDurable { parent: RegionId, child: RegionId },
     /// Hand every region over that has somebody to take it.
     HandOver,
     /// End: answer what is left with an error.
@@ -95,6 +105,8 @@ struct Inbox {
     sender: Sender<Item>,
     receiver: ChannelReceiver<Item>,
     frame_bytes: AtomicUsize,
+    /// How many regions its worker owns.
+    regions: AtomicUsize,
     /// Its worker has ended.
     is_over: AtomicBool,
 }
@@ -104,7 +116,13 @@ impl Inboxes {
     pub fn new(config: &StoreConfig) -> Arc<Inboxes> {
         let inbox = |_| {
             let (sender, receiver) = unbounded();
-            Inbox { sender, receiver, frame_bytes: AtomicUsize::new(0), is_over: AtomicBool::new(false) }
+            Inbox {
+                sender,
+                receiver,
+                frame_bytes: AtomicUsize::new(0),
+                regions: AtomicUsize::new(0),
+                is_over: AtomicBool::new(false),
+            }
         };
         Arc::new(Inboxes {
             workers: (0..config.workers.max(1)).map(inbox).collect(),
@@ -129,7 +147,29 @@ impl Inboxes {
     }
 
     pub(super) fn set_owner(&self, region: RegionId, worker: usize) {
-        self.owners.write().insert(region, worker);
+        if self.owners.write().insert(region, worker).is_none() {
+            self.workers[worker].regions.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands a birth to the region's owner; a region that has none is given to the worker with the fewest. Nothing that is
+    /// sent to the region afterwards arrives before it.
+    pub(super) fn bear(&self, newborn: Newborn) {
+        let region = newborn.birth.region;
+        let mut owners = self.owners.write();
+        let worker = *owners.entry(region).or_insert_with(|| self.least_loaded());
+        // Sent while the table is held, so that whoever finds the region there comes after it; answered for, if the worker
+        // has ended, only when it is not.
+        let _ = self.workers[worker].sender.send(Item::Born(Box::new(newborn)));
+        drop(owners);
+        self.refuse_if_over(worker);
+    }
+
+    fn least_loaded(&self) -> usize {
+        let regions = |worker: &usize| self.workers[*worker].regions.load(Ordering::Relaxed);
+        let worker = (0..self.workers.len()).min_by_key(regions).unwrap_or(0);
+        self.workers[worker].regions.fetch_add(1, Ordering::Relaxed);
+        worker
     }
 
     fn owner(&self, region: RegionId) -> Option<usize> {
@@ -143,8 +183,12 @@ impl Inboxes {
         let inbox = &self.workers[worker];
         // The receiver lives in this very struct, so a send cannot fail.
         let _ = inbox.sender.send(item);
+        self.refuse_if_over(worker);
+    }
+
+    fn refuse_if_over(&self, worker: usize) {
         fence(Ordering::SeqCst);
-        if inbox.is_over.load(Ordering::SeqCst) {
+        if self.workers[worker].is_over.load(Ordering::SeqCst) {
             self.refuse_all(worker);
         }
     }

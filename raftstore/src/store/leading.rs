@@ -13,7 +13,7 @@ use crate::ids::{Index, Life, StoreId, Term};
 use crate::machine::{Origin, Stamp};
 use crate::message::{Refusal, RequestKind, Submit};
 use crate::raft::{Payload, ReadId, ReadReady};
-use crate::wire::entry::{COMMAND_HEADER_BYTES, encode_command};
+use crate::wire::entry::{COMMAND_HEADER_BYTES, encode_change, encode_command};
 
 /// How far a store's current attempt has been taken.
 #[derive(Default)]
@@ -46,6 +46,8 @@ pub(super) struct Leading {
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     wanted: VecDeque<Wanted>,
+    /// A change under way: nothing is proposed or read before this entry is applied.
+    change: Option<Index>,
     rounds: VecDeque<Round>,
     next_read: u64,
     /// Confirmed reads, by the entry that must be applied first.
@@ -57,6 +59,8 @@ pub(super) struct Leading {
 pub(super) struct Proposals {
     pub(super) payloads: Vec<Payload>,
     to: Vec<ReplyTo>,
+    /// Whether the last of them is a change.
+    ends_in_change: bool,
     /// Each with how many of `payloads` stand before it.
     reads: Vec<(usize, ReplyTo, Bytes)>,
 }
@@ -115,27 +119,35 @@ impl Leading {
         Ok(())
     }
 
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// Whether anything can be proposed, now that everything through `applied` is applied.
+    pub(super) fn has_proposals(&mut self, applied: Index) -> bool {
+        self.change.take_if(|change| *change <= applied);
+        self.change.is_none() && !self.waiting.is_empty()
     }
 
-    /// What was taken and not proposed, as entries, up to about `bytes_max`; laid out one after the other in one buffer.
-    pub(super) fn proposals(&mut self, stamp: Stamp, bytes_max: usize) -> Proposals {
+    /// What was taken and not proposed, as entries of `own`, up to about `bytes_max` or through a change; laid out one after
+    /// the other in one buffer.
+    pub(super) fn proposals(&mut self, own: StoreId, stamp: Stamp, bytes_max: usize) -> Proposals {
         let mut proposals = Proposals::default();
         let bytes_about = self.waiting_bytes.min(bytes_max) + self.waiting.len() * COMMAND_HEADER_BYTES;
         let mut buffer = BytesMut::with_capacity(bytes_about);
         let mut bytes = 0;
-        while bytes < bytes_max {
+        while bytes < bytes_max && !proposals.ends_in_change {
             let Some(waiting) = self.waiting.pop_front() else { break };
             bytes += waiting.body.len() + COMMAND_HEADER_BYTES;
             self.waiting_bytes -= waiting.body.len();
             match waiting.kind {
                 RequestKind::Read => proposals.reads.push((proposals.to.len(), waiting.to, waiting.body)),
-                RequestKind::Write => {
+                RequestKind::Write | RequestKind::Change => {
                     let accepted = &self.accepted[&waiting.to.store];
                     let (life, lowest) = (life_of(accepted.attempt), accepted.lowest);
                     let origin = Origin { store: waiting.to.store, life, seq: waiting.to.seq, lowest };
-                    encode_command(stamp, origin, &waiting.body, &mut buffer);
+                    proposals.ends_in_change = waiting.kind == RequestKind::Change;
+                    if proposals.ends_in_change {
+                        encode_change(stamp, origin, own, &waiting.body, &mut buffer);
+                    } else {
+                        encode_command(stamp, origin, &waiting.body, &mut buffer);
+                    }
                     proposals.payloads.extend(Payload::parse(buffer.split().freeze()));
                     proposals.to.push(waiting.to);
                 }
@@ -146,7 +158,8 @@ impl Leading {
 
     /// They were proposed, from `first` on. Says under which name the reads among them wait for their round.
     pub(super) fn proposed(&mut self, proposals: Proposals, first: Index, term: Term) -> Option<ReadId> {
-        let Proposals { to, reads, .. } = proposals;
+        let Proposals { to, reads, ends_in_change, .. } = proposals;
+        self.change = ends_in_change.then(|| Index(first.0 + to.len() as u64 - 1));
         let mut reads = reads.into_iter().peekable();
         let mut round = Vec::new();
         for place in 0..=to.len() {
@@ -218,7 +231,7 @@ mod tests {
     }
 
     fn proposed_seqs(leading: &mut Leading, first: u64) -> Vec<u64> {
-        let proposals = leading.proposals(Stamp(5), LIMIT);
+        let proposals = leading.proposals(STORE, Stamp(5), LIMIT);
         let seq = |payload: &Payload| {
             assert_eq!(payload.kind(), EntryKind::Command);
             decode_committed(Index(1), Term(1), payload.bytes()).unwrap().origin.unwrap().seq

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use crossbeam_channel::unbounded;
-use skep_wal::{Batch, Disk, StreamId, Wal, WalConfig};
+use skep_wal::{Batch, Disk, Wal, WalConfig};
 
 use super::birth::{BIRTH, Birth};
 use super::clock::Clock;
@@ -23,6 +23,7 @@ use super::opening::Opening;
 use super::request::Request;
 use super::status::{Counters, RegionStatus};
 use super::sync::{SyncSignal, Syncer};
+use super::watcher::Watcher;
 use super::worker::{Shared, Worker};
 use crate::apply::{ApplyLimits, ApplyPool};
 use crate::ids::{Index, RegionId, ReplicaId};
@@ -30,7 +31,6 @@ use crate::machine::MachineFactory;
 use crate::raft::HardState;
 use crate::snapshot::{Checkpoints, Keeper, KeeperLimits, KeeperParts, Maintain};
 use crate::transport::Transport;
-use crate::wire::hard_state;
 
 /// A command's number has the store's life above these bits: in nine years at a million commands a second the rest is
 /// used up, and no answer is 65,536 lives late.
@@ -60,13 +60,13 @@ pub struct StoreParts {
     pub(super) hosted: Vec<Hosted>,
 }
 
-/// A region that the store hosts, as it was born.
+/// A region that the store hosts when it is opened.
 #[derive(Clone, Debug)]
 pub struct Hosted {
     /// Which region.
     pub region: RegionId,
-    /// What it was born with.
-    pub genesis: Bytes,
+    /// What its machine says that it is; empty if it waits for its machine.
+    pub description: Bytes,
 }
 
 /// What opening is given, besides the files.
@@ -79,6 +79,8 @@ pub struct Surroundings {
     pub factory: Arc<dyn MachineFactory>,
     /// What the transport delivers to.
     pub inboxes: Arc<Inboxes>,
+    /// Is told what the regions are, from the first turn on.
+    pub watcher: Arc<dyn Watcher>,
 }
 
 impl StoreParts {
@@ -89,7 +91,7 @@ impl StoreParts {
         around: Surroundings,
         births: Vec<Birth>,
     ) -> Result<StoreParts, OpenError> {
-        let Surroundings { clock, transport, factory, inboxes } = around;
+        let Surroundings { clock, transport, factory, inboxes, watcher } = around;
         let log_config = disks.log_config.clone();
         let (wal, _report) = Wal::open(disks.log, disks.log_config)?;
         let wal = Arc::new(wal);
@@ -112,6 +114,9 @@ impl StoreParts {
             keeper,
             sync,
             counters,
+            pool: pool.clone(),
+            factory: factory.clone(),
+            watcher,
             batch_bytes_max,
             // A late answer to a command of an earlier life must find no command of this one.
             newest_seq: AtomicU64::new(config.life.0 << LIFE_SHIFT),
@@ -157,7 +162,7 @@ impl StoreParts {
         self.shared.inboxes.is_stopped().then(|| self.shared.inboxes.stop_reason())
     }
 
-    /// The regions that the store hosts.
+    /// The regions that the store hosted when it was opened.
     pub fn hosted(&self) -> &[Hosted] {
         &self.hosted
     }
@@ -190,9 +195,7 @@ fn maintain(wal: Arc<Wal>, sync: SyncSignal, inboxes: Arc<Inboxes>) -> Maintain 
 fn bear(wal: &Wal, births: &[Birth], batch_bytes_max: u64) -> Result<(), OpenError> {
     let mut batch = Batch::new();
     for birth in births.iter().filter(|birth| wal.state(birth.region.stream(), BIRTH).is_none()) {
-        let stream: StreamId = birth.region.stream();
-        batch.hard_state(stream, &hard_state::encode(HardState::default()));
-        batch.state(stream, BIRTH, &birth.encode());
+        birth.write(HardState::default(), &mut batch);
         if batch.bytes() >= batch_bytes_max {
             wal.append(&mut batch)?;
         }

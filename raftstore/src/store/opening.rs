@@ -2,7 +2,9 @@
 //!
 //! Each stream with a birth record becomes a replica: its machine is restored from its checkpoint, and its log goes on from
 //! there. A machine that is ahead of its log, or of another history (a snapshot was adopted, then the lights went out),
-//! restarts the log behind it. A replica whose log is damaged, or whose machine cannot be restored, is stopped and says why.
+//! restarts the log behind it. A region that was split off another one and has no checkpoint yet is vacant: its log and its
+//! votes are here, its machine comes from the other region, which is known to have committed the split and applies it
+//! again. A replica whose log is damaged, or whose machine cannot be restored, is stopped and says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,22 +14,26 @@ use rayon::prelude::*;
 use skep_wal::{Batch, Damage, DamagedPart, StreamInfo};
 
 use super::absent::Absent;
-use super::birth::{BIRTH, Birth};
+use super::birth::{BIRTH, Birth, Descent};
 use super::error::OpenError;
 use super::open::Hosted;
-use super::replica::{Condition, Replica};
+use super::replica::{Condition, Replica, Slot};
 use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
-use crate::ids::{Index, RegionId, ReplicaId, Term, Tick};
+use crate::ids::{Index, RegionId, Term, Tick};
 use crate::machine::{Fatal, MachineFactory, StateMachine};
-use crate::raft::{Config, LogPos, Raft, Standing, Start};
+use crate::raft::{Event, LogPos, Raft, Start};
 use crate::snapshot::{CheckpointInfo, Checkpoints};
 use crate::wire::hard_state;
 
 /// With fewer checkpoints than this, threads of their own are not worth starting.
 const PARALLEL_MIN: usize = 64;
 
-type MachineResult = Result<Box<dyn StateMachine>, Fatal>;
+/// A machine, or none yet.
+type MachineResult = Result<Option<Box<dyn StateMachine>>, Fatal>;
+
+/// What was split off a region and has to get its machine from there: which regions, and by which entry the last.
+type Claims = BTreeMap<RegionId, (Vec<RegionId>, Index)>;
 
 /// What the replicas are made from.
 pub(super) struct Opening<'a> {
@@ -49,15 +55,18 @@ impl Opening<'_> {
         let campaigners: BTreeSet<RegionId> =
             births.iter().filter(|birth| birth.campaign).map(|birth| birth.region).collect();
         let found = self.found()?;
+        let claims = self.claims(&found);
         let machines = self.machines(&found)?;
         for (at, ((birth, info), machine)) in found.into_iter().zip(machines).enumerate() {
-            hosted.push(Hosted { region: birth.region, genesis: birth.genesis.clone() });
             let campaign = campaigners.contains(&birth.region);
-            let (replica, restart) = self.replica(birth, &info, machine, now)?;
+            let (replica, restart) = self.replica(birth, &info, machine, &claims)?;
             if let Some(LogPos { index, term }) = restart {
                 restarts.restart(replica.region.stream(), index.0, term.0);
             }
-            workers[at % count].host(replica, campaign, now);
+            hosted.push(Hosted { region: replica.region, description: replica.description.clone() });
+            let worker = &mut workers[at % count];
+            let slot = worker.host(replica);
+            begin(worker, slot, campaign, now);
         }
         if !restarts.is_empty() {
             self.shared.wal.append(&mut restarts)?;
@@ -77,6 +86,19 @@ impl Opening<'_> {
         Ok(found)
     }
 
+    /// Who has to hand out machines again.
+    fn claims(&self, found: &[(Birth, StreamInfo)]) -> Claims {
+        let mut claims = Claims::new();
+        for (birth, _) in found.iter().filter(|(birth, _)| !self.known.contains_key(&birth.region)) {
+            if let Descent::Split { parent, at } = birth.descent {
+                let (children, through) = claims.entry(parent).or_default();
+                children.push(birth.region);
+                *through = at.index.max(*through);
+            }
+        }
+        claims
+    }
+
     /// The machine of each region, restored from its checkpoint; on all cores if there are many to be read.
     fn machines(&self, found: &[(Birth, StreamInfo)]) -> Result<Vec<MachineResult>, OpenError> {
         if self.known.len() < PARALLEL_MIN {
@@ -94,14 +116,17 @@ impl Opening<'_> {
         birth: Birth,
         info: &StreamInfo,
         machine: MachineResult,
-        now: Tick,
+        claims: &Claims,
     ) -> Result<(Replica, Option<LogPos>), OpenError> {
         let region = birth.region;
         let checkpoint = self.known.get(&region);
         let applied = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
         let mut start = start_of(&birth, info, checkpoint)?;
+        let (children, committed) = claims.get(&region).cloned().unwrap_or_default();
+        start.committed = committed;
         let mut why = info.damaged.as_ref().map(damage_in_words);
-        if start.base.index > applied.index {
+        let is_vacant = matches!(machine, Ok(None));
+        if start.base.index > applied.index && !(is_vacant && start.base == birth.base()) {
             why = Some(format!(
                 "its log begins after entry {} but its checkpoint ends at {}",
                 start.base.index, applied.index
@@ -114,60 +139,73 @@ impl Opening<'_> {
         if let Some(base) = restart {
             start = Start { base, runs: Vec::new(), last: base.index, ..start };
         }
-        let machine = machine.unwrap_or_else(|error| {
+        if let Some(parent) =
+            is_vacant.then_some(birth.descent).and_then(|descent| self.has_moved_on(descent))
+        {
+            why = Some(format!("its state is lost: {parent}, which it was split off, no longer has it"));
+        }
+        let mut machine = machine.unwrap_or_else(|error| {
             why = Some(error.0);
-            Box::new(Absent)
+            Some(Box::new(Absent))
         });
-        let condition = why.map_or(Condition::Running, Condition::Stopped);
-        let raft = Raft::new(self.raft_config(region, birth.replica), start, now);
-        let apply = self.pool.register(region, machine, applied);
-        let replica = Replica {
-            region,
-            standing: Standing { term: raft.term(), ..Standing::default() },
-            raft,
-            condition,
-            apply,
-            genesis: birth.genesis,
-            effects: None,
-            is_ready: false,
-            compact: None,
-            armed: None,
-            lane: None,
-            is_lane_armed: false,
-            leading: None,
-            dispatched: applied.index,
-            applied: applied.index,
-            log_bytes: 0,
-            snapshot_hold: None,
-            is_checkpointing: false,
+        let now = self.shared.clock.now();
+        let raft = Raft::new(self.shared.raft_config(region, birth.replica), start, now);
+        let genesis = checkpoint.map_or(birth.genesis, |checkpoint| checkpoint.genesis.clone());
+        let description = machine.as_mut().and_then(|machine| machine.take_description());
+        let size = machine.as_ref().map_or(0, |machine| machine.size());
+        let apply = match machine {
+            Some(machine) => self.pool.register(region, machine, applied),
+            None => self.pool.register_vacant(region, self.shared.factory.clone()),
         };
+        let mut replica = Replica::new(region, raft, apply, genesis);
+        replica.condition = why.map_or(Condition::Running, Condition::Stopped);
+        replica.is_vacant = is_vacant;
+        replica.children = children;
+        if let (Descent::Split { parent, .. }, None) = (birth.descent, checkpoint) {
+            replica.awaited_by = Some(parent);
+        }
+        (replica.size, replica.description) = (size, description.unwrap_or_default());
         Ok((replica, restart))
     }
 
-    fn machine(&self, birth: &Birth) -> MachineResult {
-        let mut machine = self.factory.create(birth.region, &birth.genesis)?;
-        let checkpoint = self.checkpoints.load(birth.region).map_err(|error| Fatal(error.to_string()))?;
-        if let Some(mut reader) = checkpoint {
-            machine.restore(&mut reader)?;
-        }
-        Ok(machine)
+    /// The parent of a region without a machine, if it can hand out none: its base is beyond the split, or it is not here.
+    fn has_moved_on(&self, descent: Descent) -> Option<RegionId> {
+        let Descent::Split { parent, at } = descent else { return None };
+        let is_beyond = |parent: &CheckpointInfo| parent.at.index >= at.index;
+        let is_here = self.shared.wal.stream(parent.stream()).is_some();
+        (!is_here || self.known.get(&parent).is_some_and(is_beyond)).then_some(parent)
     }
 
-    fn raft_config(&self, region: RegionId, id: ReplicaId) -> Config {
-        let config = &self.shared.config;
-        Config {
-            id,
-            election_ticks_min: config.election_ticks_min,
-            election_ticks_max: config.election_ticks_max,
-            heartbeat_ticks: config.heartbeat_ticks,
-            inflight_messages_max: config.inflight_messages_max,
-            entries_per_message_max: config.entries_per_message_max,
-            // Another phase for every region, store and life.
-            seed: config.seed
-                ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                ^ id.0.rotate_left(32)
-                ^ config.life.0,
-        }
+    fn machine(&self, birth: &Birth) -> MachineResult {
+        let checkpoint = self.checkpoints.load(birth.region).map_err(|error| Fatal(error.to_string()))?;
+        let known = self.known.get(&birth.region);
+        let (Some(mut reader), Some(known)) = (checkpoint, known) else {
+            return match birth.descent {
+                Descent::Genesis => self.factory.create(birth.region, &birth.genesis).map(Some),
+                Descent::Split { .. } | Descent::Message => Ok(None),
+            };
+        };
+        let mut machine = self.factory.create(birth.region, &known.genesis)?;
+        machine.restore(&mut reader)?;
+        Ok(Some(machine))
+    }
+}
+
+/// What a replica begins a life of its store with.
+fn begin(worker: &mut Worker, slot: Slot, campaign: bool, now: Tick) {
+    let replica = worker.replica(slot);
+    if replica.is_stopped() {
+        return;
+    }
+    // What is known to be committed is applied at once.
+    let has_work = replica.raft.commit() > replica.raft.applied();
+    if campaign && !replica.is_vacant {
+        worker.step_raft(slot, now, Event::Campaign);
+    } else {
+        worker.arm_raft(slot);
+    }
+    if has_work {
+        worker.make_ready(slot);
     }
 }
 
@@ -202,6 +240,7 @@ fn start_of(
         runs: info.runs.iter().map(|&(first, term)| (Index(first), Term(term))).collect(),
         last: Index(info.last_index),
         applied: checkpoint.map(|checkpoint| checkpoint.at.index).unwrap_or_default(),
-        blank: false,
+        committed: Index::default(),
+        blank: birth.descent == Descent::Message && checkpoint.is_none(),
     })
 }

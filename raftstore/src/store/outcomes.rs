@@ -16,11 +16,16 @@ impl Worker {
     pub(super) fn take_outcome(&mut self, outcome: ApplyOutcome, now: Tick) {
         let Some(slot) = self.slot(outcome.region()) else { return };
         match outcome {
-            ApplyOutcome::Applied { at, replies, .. } => {
+            ApplyOutcome::Applied { at, replies, size, description, .. } => {
+                self.describe(slot, description);
+                self.sized(slot, size);
                 self.replica(slot).applied = at.index;
                 self.step_raft(slot, now, Event::Applied(at.index));
                 self.replies.push((slot, replies));
             }
+            ApplyOutcome::Split { children, .. } => self.split(slot, children),
+            ApplyOutcome::SnapshotTaken { purpose: SnapshotPurpose::Checkpoint, .. }
+                if self.puts_off(slot) => {}
             ApplyOutcome::SnapshotTaken { purpose, source, .. } => {
                 if let SnapshotPurpose::Follower { .. } = purpose {
                     self.replica(slot).snapshot_hold =
@@ -34,7 +39,11 @@ impl Worker {
                     source,
                 });
             }
-            ApplyOutcome::Restored { received, .. } => self.tell_keeper(KeeperTask::Adopt(received)),
+            ApplyOutcome::Restored { received, size, description, .. } => {
+                self.describe(slot, description);
+                self.replica(slot).size = size;
+                self.tell_keeper(KeeperTask::Adopt(received));
+            }
             ApplyOutcome::NotRestored { received, .. } => {
                 let replica = self.replica(slot);
                 // It may have stopped meanwhile, and then it stays so.
@@ -54,8 +63,9 @@ impl Worker {
             KeeperOutcome::Checkpointed { at, .. } => self.checkpointed(slot, at, now),
             KeeperOutcome::Pinning { through, .. } => self.unpin(slot, through, now),
             KeeperOutcome::Received(received) => {
+                let is_free = !self.puts_off_snapshot(slot);
                 let replica = self.replica(slot);
-                if replica.is_running() && replica.raft.would_install(received.meta.at) {
+                if is_free && replica.is_running() && replica.raft.would_install(received.meta.at) {
                     replica.condition = Condition::Restoring;
                     replica.apply.push(Job::Restore(received));
                 } else {

@@ -53,9 +53,57 @@ pub(super) struct Replica {
     pub(super) snapshot_hold: Option<(Index, Tick)>,
     /// Whether a checkpoint was asked for and has not come.
     pub(super) is_checkpointing: bool,
+    /// Whether it waits for its machine: it takes part, applies nothing, and never leads.
+    pub(super) is_vacant: bool,
+    /// Through where a vacant one would have applied.
+    pub(super) deferred: Option<Index>,
+    /// The region that must be able to hand out this one's state again, until this one is durable by itself.
+    pub(super) awaited_by: Option<RegionId>,
+    /// The regions that were split off this one and are not durable by themselves: until then its log and its base stay.
+    pub(super) children: Vec<RegionId>,
+    /// Whether a checkpoint is put off because of them.
+    pub(super) is_checkpoint_put_off: bool,
+    /// Bytes of its machine's data.
+    pub(super) size: u64,
+    /// At this size its leader is told that it is large.
+    pub(super) large_at: u64,
+    /// What its machine says it is.
+    pub(super) description: Bytes,
 }
 
 impl Replica {
+    /// One that has done nothing yet, and whose machine stands where its protocol starts.
+    pub(super) fn new(region: RegionId, raft: Raft, apply: ApplyHandle, genesis: Bytes) -> Replica {
+        Replica {
+            region,
+            standing: Standing { term: raft.term(), ..Standing::default() },
+            condition: Condition::Running,
+            apply,
+            genesis,
+            effects: None,
+            is_ready: false,
+            compact: None,
+            armed: None,
+            lane: None,
+            is_lane_armed: false,
+            leading: None,
+            dispatched: raft.applied(),
+            applied: raft.applied(),
+            log_bytes: 0,
+            snapshot_hold: None,
+            is_checkpointing: false,
+            is_vacant: false,
+            deferred: None,
+            awaited_by: None,
+            children: Vec::new(),
+            is_checkpoint_put_off: false,
+            size: 0,
+            large_at: 0,
+            description: Bytes::new(),
+            raft,
+        }
+    }
+
     pub(super) fn id(&self) -> ReplicaId {
         self.raft.id()
     }

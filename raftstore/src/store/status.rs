@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicU64;
 
+use bytes::Bytes;
+
 use super::replica::{Condition, Replica};
 use crate::ids::{Index, RegionId, ReplicaId, StoreId, Term};
 use crate::raft::{Membership, Role};
@@ -42,6 +44,10 @@ pub struct RegionStatus {
     pub commit: Index,
     /// Through where it is applied.
     pub applied: Index,
+    /// Bytes of its data, approximately.
+    pub size: u64,
+    /// What its machine says the region is; empty until it has one.
+    pub description: Bytes,
     /// Why it stopped, if it did.
     pub stopped: Option<String>,
 }
@@ -59,6 +65,8 @@ impl RegionStatus {
             last: replica.raft.last_index(),
             commit: replica.raft.commit(),
             applied: replica.applied,
+            size: replica.size,
+            description: replica.description.clone(),
             stopped: match &replica.condition {
                 Condition::Stopped(why) => Some(why.clone()),
                 Condition::Running | Condition::Restoring => None,

@@ -60,10 +60,10 @@ impl Worker {
 
     /// Proposes what was taken, if the protocol takes proposals now; else it waits for the event that changes that.
     fn propose(&mut self, slot: Slot, now: Tick) {
-        let stamp = self.shared.clock.stamp();
+        let (stamp, own) = (self.shared.clock.stamp(), self.shared.config.id);
         let replica = self.replica(slot);
         let (Some(leading), Some(effects)) = (&mut replica.leading, &mut replica.effects) else { return };
-        if !leading.has_waiting() {
+        if !leading.has_proposals(replica.applied) {
             return;
         }
         // A reign that ended, or began, in this turn is followed after the flush; one that is not ready says so with
@@ -71,11 +71,12 @@ impl Worker {
         if replica.raft.term() != replica.standing.term || replica.raft.may_propose().is_err() {
             return;
         }
-        let mut proposals = leading.proposals(stamp, TURN_BYTES_MAX);
-        let has_more = leading.has_waiting();
+        let mut proposals = leading.proposals(own, stamp, TURN_BYTES_MAX);
         let Ok(first) = replica.raft.propose(now, &mut proposals.payloads, effects) else { return };
         let has_reads = proposals.has_reads();
         let read = leading.proposed(proposals, first, replica.standing.term);
+        // After a change, the event that it is applied goes on with the rest.
+        let has_more = leading.has_proposals(replica.applied);
         if let Some(read) = read.filter(|_| has_reads) {
             let taken = replica.raft.read(now, read, effects);
             debug_assert!(taken.is_ok(), "a leader that takes proposals takes reads");

@@ -1,5 +1,6 @@
 //! What is due.
 
+use super::config::VACANT_CHECK_TICKS;
 use super::replica::Slot;
 use super::worker::{Timer, Worker};
 use crate::ids::Tick;
@@ -27,7 +28,12 @@ impl Worker {
         if !replica.is_running() {
             return;
         }
-        if replica.raft.deadline() <= now {
+        if replica.is_vacant {
+            // It could not serve what it would lead.
+            let later = now.after(VACANT_CHECK_TICKS);
+            replica.armed = Some(later);
+            self.wheel.arm(later, (slot, Timer::Raft));
+        } else if replica.raft.deadline() <= now {
             self.step_raft(slot, now, Event::Timeout);
         } else {
             self.arm_raft(slot);

@@ -25,10 +25,12 @@ use super::outbox::Outbox;
 use super::replica::{Replica, Slot};
 use super::status::Counters;
 use super::sync::SyncSignal;
+use super::watcher::Watcher;
 use super::wheel::Wheel;
-use crate::apply::ReplyTo;
-use crate::ids::{RegionId, Tick};
-use crate::raft::{Effects, Event, Held, WriteSeq};
+use crate::apply::{ApplyPool, ReplyTo};
+use crate::ids::{RegionId, ReplicaId, Tick};
+use crate::machine::MachineFactory;
+use crate::raft::{Config, Effects, Event, Held, WriteSeq};
 use crate::snapshot::KeeperTask;
 use crate::transport::Transport;
 
@@ -64,6 +66,9 @@ pub(super) struct Shared {
     pub(super) keeper: Sender<KeeperTask>,
     pub(super) sync: SyncSignal,
     pub(super) counters: Arc<Counters>,
+    pub(super) pool: Arc<ApplyPool>,
+    pub(super) factory: Arc<dyn MachineFactory>,
+    pub(super) watcher: Arc<dyn Watcher>,
     /// A batch is cut when it holds this much, so that it fits into a segment with what one region can add.
     pub(super) batch_bytes_max: u64,
     /// The newest number given to a command. One count for the whole store: regions that merge merge their tables.
@@ -73,6 +78,23 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn raft_config(&self, region: RegionId, id: ReplicaId) -> Config {
+        let config = &self.config;
+        Config {
+            id,
+            election_ticks_min: config.election_ticks_min,
+            election_ticks_max: config.election_ticks_max,
+            heartbeat_ticks: config.heartbeat_ticks,
+            inflight_messages_max: config.inflight_messages_max,
+            entries_per_message_max: config.entries_per_message_max,
+            // Another phase for every region, store and life.
+            seed: config.seed
+                ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ^ id.0.rotate_left(32)
+                ^ config.life.0,
+        }
+    }
+
     /// A wrong build: what waits for durability leaves at once. Never but in tests that must notice it.
     #[cfg(feature = "mutants")]
     fn replies_early(&self) -> bool {
@@ -177,17 +199,21 @@ impl Worker {
         self.wheel.quiet_until()
     }
 
-    /// Gives the worker a replica. Before the first turn.
-    pub(super) fn host(&mut self, replica: Replica, campaign: bool, now: Tick) {
+    /// Gives the worker a replica.
+    pub(super) fn host(&mut self, replica: Replica) -> Slot {
         let slot = Slot(self.replicas.len() as u32);
         self.slots.insert(replica.region, slot);
         self.shared.inboxes.set_owner(replica.region, self.number);
         self.replicas.push(replica);
-        if campaign {
-            self.step_raft(slot, now, Event::Campaign);
-        } else if self.replica(slot).is_running() {
-            self.arm_raft(slot);
-        }
+        slot
+    }
+
+    /// Passes on what a machine says of its region, if it says something new.
+    pub(super) fn describe(&mut self, slot: Slot, description: Option<Bytes>) {
+        let Some(description) = description else { return };
+        let replica = &mut self.replicas[slot.0 as usize];
+        replica.description = description;
+        self.shared.watcher.region_is(replica.region, &replica.description);
     }
 
     pub(super) fn slot(&self, region: RegionId) -> Option<Slot> {

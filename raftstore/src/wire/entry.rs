@@ -15,13 +15,25 @@ pub const COMMAND_HEADER_BYTES: usize = 37;
 /// Appends the bytes of an entry that carries a command.
 pub fn encode_command(stamp: Stamp, origin: Origin, body: &[u8], out: &mut BytesMut) {
     out.reserve(COMMAND_HEADER_BYTES + body.len());
-    out.put_u8(EntryKind::Command as u8);
+    put_header(EntryKind::Command, stamp, origin, out);
+    out.put_slice(body);
+}
+
+/// Appends the bytes of an entry that carries a command which may change the region's keys; `proposer` leads the region.
+pub fn encode_change(stamp: Stamp, origin: Origin, proposer: StoreId, body: &[u8], out: &mut BytesMut) {
+    out.reserve(COMMAND_HEADER_BYTES + 4 + body.len());
+    put_header(EntryKind::Change, stamp, origin, out);
+    out.put_u32_le(proposer.0);
+    out.put_slice(body);
+}
+
+fn put_header(kind: EntryKind, stamp: Stamp, origin: Origin, out: &mut BytesMut) {
+    out.put_u8(kind as u8);
     out.put_u64_le(stamp.0);
     out.put_u32_le(origin.store.0);
     out.put_u64_le(origin.life.0);
     out.put_u64_le(origin.seq);
     out.put_u64_le(origin.lowest);
-    out.put_slice(body);
 }
 
 /// Appends the bytes of an entry that changes the membership.
@@ -37,14 +49,15 @@ pub fn decode_committed(index: Index, term: Term, payload: &Bytes) -> Result<Com
     let mut cursor = Cursor::new(payload, 0);
     let kind = cursor.u8("an entry's kind")?;
     let kind = EntryKind::from_byte(kind).ok_or(WireError::UnknownKind { what: "an entry", kind })?;
-    let nothing = Committed { index, term, stamp: Stamp(0), origin: None, body: Bytes::new() };
+    let nothing =
+        Committed { index, term, stamp: Stamp(0), origin: None, proposer: None, body: Bytes::new() };
     match kind {
         EntryKind::NoOp => cursor.end("a no-op").map(|()| nothing),
         EntryKind::Membership => {
             membership::decode(&mut cursor)?;
             cursor.end("a membership entry").map(|()| nothing)
         }
-        EntryKind::Command => {
+        EntryKind::Command | EntryKind::Change => {
             let stamp = Stamp(cursor.u64("an entry's stamp")?);
             let origin = Origin {
                 store: StoreId(cursor.u32("an entry's store")?),
@@ -52,7 +65,11 @@ pub fn decode_committed(index: Index, term: Term, payload: &Bytes) -> Result<Com
                 seq: cursor.u64("an entry's sequence")?,
                 lowest: cursor.u64("an entry's lowest sequence")?,
             };
-            Ok(Committed { stamp, origin: Some(origin), body: cursor.rest(), ..nothing })
+            let proposer = match kind {
+                EntryKind::Change => Some(StoreId(cursor.u32("a change's proposer")?)),
+                EntryKind::Command | EntryKind::NoOp | EntryKind::Membership => None,
+            };
+            Ok(Committed { stamp, origin: Some(origin), proposer, body: cursor.rest(), ..nothing })
         }
     }
 }
@@ -90,8 +107,22 @@ mod tests {
         assert_eq!(hex(&out), golden.replace(' ', ""));
         assert_eq!(out.len(), COMMAND_HEADER_BYTES + 4);
         let body = Bytes::from_static(b"body");
-        let expected = Committed { index: AT.0, term: AT.1, stamp: Stamp(1000), origin: Some(origin), body };
+        let (stamp, origin, proposer) = (Stamp(1000), Some(origin), None);
+        let expected = Committed { index: AT.0, term: AT.1, stamp, origin, proposer, body };
         assert_eq!(decoded(&out.freeze()), Ok(expected));
+    }
+
+    #[test]
+    fn a_change_names_its_proposer() {
+        let origin = Origin { store: StoreId(0xab), life: Life(2), seq: 5, lowest: 4 };
+        let mut out = BytesMut::new();
+        encode_change(Stamp(1000), origin, StoreId(0xcd), b"body", &mut out);
+        let golden = "04 e803000000000000 ab000000 0200000000000000 0500000000000000 0400000000000000 cd000000 626f6479";
+        assert_eq!(hex(&out), golden.replace(' ', ""));
+        let entry = decoded(&out.clone().freeze()).unwrap();
+        assert_eq!((entry.proposer, &entry.body[..]), (Some(StoreId(0xcd)), &b"body"[..]));
+        let cut = out.freeze().slice(..COMMAND_HEADER_BYTES + 3);
+        assert!(matches!(decoded(&cut), Err(WireError::Truncated { .. })));
     }
 
     #[test]
@@ -118,7 +149,7 @@ mod tests {
 
     #[test]
     fn unknown_kinds_and_bytes_too_many_are_refused() {
-        for kind in [0, 4, 255] {
+        for kind in [0, 5, 255] {
             let unknown = decoded(&Bytes::copy_from_slice(&[kind]));
             assert_eq!(unknown, Err(WireError::UnknownKind { what: "an entry", kind }));
         }

@@ -89,6 +89,7 @@ fn take_submit(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Submit, Wire
         let kind = match cursor.u8("a command's kind")? {
             1 => RequestKind::Write,
             2 => RequestKind::Read,
+            3 => RequestKind::Change,
             kind => return Err(WireError::UnknownKind { what: "a command", kind }),
         };
         items.push(SubmitItem { seq, kind, body: cursor.sized("a command")? });

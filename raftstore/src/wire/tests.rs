@@ -137,7 +137,7 @@ fn values_without_a_meaning_are_refused() {
         (format!("25 {head}"), "a message", 37),
         (format!("22 0100000009000000 {zeros} 06 {zeros}"), "a refusal", 6),
         (format!("24 0100000009000000 {zeros}{zeros} 04"), "a transfer's state", 4),
-        (format!("20 0100000009000000 {zeros}{zeros}{zeros} 01000000 {zeros} 03 00000000"), "a command", 3),
+        (format!("20 0100000009000000 {zeros}{zeros}{zeros} 01000000 {zeros} 09 00000000"), "a command", 9),
     ] {
         assert_eq!(decode(sealed(1, &unhex(&body))), Err(WireError::UnknownKind { what, kind }));
     }
@@ -223,7 +223,7 @@ fn memberships() -> impl Strategy<Value = Membership> {
 }
 
 fn submits() -> impl Strategy<Value = StoreMessage> {
-    let kinds = prop_oneof![Just(RequestKind::Write), Just(RequestKind::Read)];
+    let kinds = prop_oneof![Just(RequestKind::Write), Just(RequestKind::Read), Just(RequestKind::Change)];
     let items =
         (any::<u64>(), kinds, bodies_of_bytes()).prop_map(|(seq, kind, body)| SubmitItem { seq, kind, body });
     (any::<[u64; 4]>(), vec(items, 0..6)).prop_map(|([region, attempt, position, lowest], items)| {

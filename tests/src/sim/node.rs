@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use skep_raftstore::ids::{Life, StoreId};
-use skep_raftstore::store::{Birth, Clock, Disks, Inboxes, OpenError, StoreConfig, StoreParts, Surroundings};
+use skep_raftstore::store::{
+    Birth, Clock, Disks, Inboxes, NoWatcher, OpenError, StoreConfig, StoreParts, Surroundings,
+};
 use skep_raftstore::transport::Receiver;
 use skep_raftstore::transport::memory::MemoryNetwork;
 
@@ -80,6 +82,7 @@ impl Node {
             transport: network.endpoint(self.id),
             factory: Arc::new(WatchedMachines::new(self.id, ledger.clone())),
             inboxes: inboxes.clone(),
+            watcher: Arc::new(NoWatcher),
         };
         // A store whose power went while it was made is made again; one that is there is left alone.
         ledger.lock().is_opening = true;

@@ -57,6 +57,10 @@ impl StateMachine for Watched {
         Ok(())
     }
 
+    fn take_description(&mut self) -> Option<Bytes> {
+        self.machine.take_description()
+    }
+
     fn read(&mut self, query: &Bytes) -> Bytes {
         self.machine.read(query)
     }

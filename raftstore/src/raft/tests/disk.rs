@@ -83,6 +83,7 @@ impl Log {
             base: self.base,
             runs,
             last: self.last().index,
+            committed: Index(0),
             applied: Index(applied),
             blank: self.blank,
         }

@@ -112,6 +112,7 @@ fn replica(blank: bool) -> Raft {
         base: LogPos { index: Index(2), term: Term(1) },
         runs: vec![(Index(3), Term(1)), (Index(5), Term(3))],
         last: Index(6),
+        committed: Index(0),
         applied: Index(4),
         blank,
     };

@@ -249,6 +249,7 @@ impl Node {
                     self.tell(KeeperTask::Discard(received));
                 }
                 ApplyOutcome::Failed { why, .. } => self.events.push(why),
+                ApplyOutcome::Split { children, .. } => panic!("nobody asked for {children:?}"),
                 ApplyOutcome::Applied { .. } => {}
             }
         }
