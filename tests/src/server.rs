@@ -55,7 +55,12 @@ pub struct Server {
 impl Server {
     /// Starts a server on `data`, on free ports, and waits until it is ready.
     pub fn start(data: &Path, more: &[&str]) -> Server {
-        let mut command = dev(data, "127.0.0.1:0", "127.0.0.1:0");
+        Server::start_at("127.0.0.1:0", data, more)
+    }
+
+    /// The same, for Redis clients that know where to connect.
+    pub fn start_at(listen: &str, data: &Path, more: &[&str]) -> Server {
+        let mut command = dev(data, listen, "127.0.0.1:0");
         let mut child = command.args(more).stdout(Stdio::piped()).spawn().expect("the server can be started");
         let out = child.stdout.take().expect("its output was asked for");
         let mut server = Server { child, redis: String::new(), admin: String::new(), said: Vec::new() };

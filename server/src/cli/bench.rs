@@ -39,6 +39,9 @@ const WRITE_OVERHEAD_BYTES: u64 = 128;
 /// Stores of the cluster that is measured; the writes are spread over them.
 const STORES: u64 = 3;
 
+/// What is said when somebody asks to stop before there is a result.
+const NOT_MEASURED: &str = "interrupted; nothing was measured";
+
 /// What file systems that keep everything in memory call themselves: tmpfs and ramfs.
 const MEMORY_FILE_SYSTEMS: [i64; 2] = [0x0102_1994, 0x8584_58f6];
 
@@ -127,7 +130,7 @@ fn wait_ready(cluster: &LocalCluster, is_asked_to_stop: &AtomicBool) -> Result<(
     loop {
         let Err(error) = cluster.wait_ready(LOOK_EVERY) else { return Ok(()) };
         if is_asked_to_stop.load(Ordering::Relaxed) {
-            return Err(Failure::interrupted());
+            return Err(Failure::interrupted(NOT_MEASURED));
         }
         if Instant::now() >= end {
             return Err(Failure::not_done(error.to_string()));
@@ -143,12 +146,12 @@ fn measure(
     let shape = Shape { outstanding: args.clients * args.pipeline, value_bytes: args.value_bytes as usize };
     let mut load = Load::new(cluster.engines(), shape, is_asked_to_stop);
     if !load.run_for(WARM_UP) {
-        return Err(Failure::interrupted());
+        return Err(Failure::interrupted(NOT_MEASURED));
     }
     load.forget();
     let before = Costs::now(cluster);
     if !load.run_for(Duration::from_secs(args.seconds)) {
-        return Err(Failure::interrupted());
+        return Err(Failure::interrupted(NOT_MEASURED));
     }
     let after = Costs::now(cluster);
     let measured = load.finish(DRAIN_MAX).map_err(Failure::not_done)?;

@@ -1,8 +1,11 @@
 //! The command line: what can be asked for, and how it ends.
 
+mod answers;
 mod bench;
 mod bench_load;
 mod dev;
+mod load;
+mod redis_connection;
 mod signals;
 mod status;
 
@@ -16,11 +19,11 @@ use tracing::level_filters::LevelFilter;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done; a server was asked to stop and has
-  1    not done: no server there, or it could not do it
+  1    not done: no server there, or it could not do it; what was compared differs
   2    not begun: a mistake on the command line, an address that is in use, or a data directory that cannot be used;
        nothing was touched
   3    all stores of the server have failed
-  130  stopped at once, by a second Ctrl-C; a measurement also by the first
+  130  stopped at once, by a second Ctrl-C; a measurement or a load also by the first
 
 Sizes are bytes or 64KiB, 1MiB, 2GiB; durations are 500ms, 5s, 2m, 1h.";
 
@@ -43,6 +46,9 @@ enum Command {
     /// Say how a running server is: first of all, how many stores may be lost.
     #[command(after_help = EXIT_CODES)]
     Status(status::StatusArgs),
+    /// Put a file of keys and values into a running server, or check that it is there.
+    #[command(after_help = EXIT_CODES)]
+    Load(load::LoadArgs),
     /// Measure.
     #[command(after_help = EXIT_CODES, arg_required_else_help = true)]
     Bench(BenchArgs),
@@ -89,8 +95,8 @@ impl Failure {
     }
 
     /// Somebody asked to stop before there was a result.
-    pub(crate) fn interrupted() -> Failure {
-        Failure { code: 130, text: "interrupted; nothing was measured".into() }
+    pub(crate) fn interrupted(text: impl Into<String>) -> Failure {
+        Failure { code: 130, text: text.into() }
     }
 
     /// There is no store left to serve.
@@ -112,6 +118,7 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         Command::Dev(args) => dev::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Bench(BenchArgs { what: Bench::Engine(args) }) => bench::run(&args),
     };
     match result {
