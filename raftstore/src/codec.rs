@@ -27,6 +27,13 @@ pub const HEADER_BYTES: usize = 12;
 pub const PAYLOAD_BYTES_MAX: usize = 4096;
 /// The longest reason of a refusal; what is longer is cut.
 pub const REASON_BYTES_MAX: usize = 1024;
+/// Stores that an introduction can list. With the longest addresses it still fits a payload.
+pub const LISTED_MAX: usize = 9;
+/// Bytes of an address in an introduction.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+
+// Three times numbers and lengths, and the list, its founders and the own address at their longest.
+const _: () = assert!(256 + (LISTED_MAX + 1) * (8 + ADDRESS_BYTES_MAX) + LISTED_MAX * 20 <= PAYLOAD_BYTES_MAX);
 
 /// What a connection will carry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -72,6 +79,79 @@ pub struct HelloReply {
     pub speaker: Speaker,
     /// Why frames will not be taken, in words; `None` if they will.
     pub refusal: Option<String>,
+}
+
+/// How far a store is on its way into a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Stage {
+    /// It belongs to none.
+    Outside = 1,
+    /// It founded its cluster, or has replicas in it.
+    Member = 2,
+    /// It belongs to a cluster that others founded, and has no replicas yet.
+    Joining = 3,
+}
+
+/// What a store says of itself to whoever asks at its address, in a cluster or not. Nothing follows from it but whom to
+/// greet: what counts is the handshake.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Introduction {
+    /// Who it is. Cluster zero: none. Store zero: it has no directory yet.
+    pub speaker: Speaker,
+    stage: u8,
+    /// Where others reach it.
+    pub address: String,
+    /// The addresses of all stores, as it was told, sorted.
+    pub listed: Vec<String>,
+    /// Into how many regions it was told to cut a new cluster.
+    pub regions: u32,
+    /// The version of what a new cluster is planned by.
+    pub plan: u32,
+    founders: Vec<(u32, [u8; 16])>,
+}
+
+/// "Who are you?", by one who says who he is.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Question(pub Introduction);
+
+/// The answer to a [`Question`].
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Answer(pub Introduction);
+
+impl Introduction {
+    /// Of a store that knows no cluster, and was told nothing.
+    pub fn new(identity: Identity) -> Introduction {
+        Introduction {
+            speaker: Speaker::new(identity),
+            stage: Stage::Outside as u8,
+            address: String::new(),
+            listed: Vec::new(),
+            regions: 0,
+            plan: 0,
+            founders: Vec::new(),
+        }
+    }
+
+    /// How far it is, if this release knows that.
+    pub fn stage(&self) -> Option<Stage> {
+        [Stage::Outside, Stage::Member, Stage::Joining].into_iter().find(|stage| *stage as u8 == self.stage)
+    }
+
+    /// Says how far it is.
+    pub fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage as u8;
+    }
+
+    /// With whom it founded its cluster, or, outside of one, has promised to: ids and uuids, sorted. Empty: with nobody yet.
+    pub fn founders(&self) -> Vec<(StoreId, [u8; 16])> {
+        self.founders.iter().map(|(store, uuid)| (StoreId(*store), *uuid)).collect()
+    }
+
+    /// Says with whom.
+    pub fn set_founders(&mut self, founders: &[(StoreId, [u8; 16])]) {
+        self.founders = founders.iter().map(|(store, uuid)| (store.0, *uuid)).collect();
+    }
 }
 
 impl Speaker {
@@ -128,6 +208,21 @@ impl Control for Hello {
 impl Control for HelloReply {
     const KIND: u8 = 2;
     const NAME: &'static str = "a hello's reply";
+}
+
+impl Control for Question {
+    const KIND: u8 = 3;
+    const NAME: &'static str = "a question who we are";
+}
+
+impl Control for Answer {
+    const KIND: u8 = 4;
+    const NAME: &'static str = "an introduction";
+}
+
+/// Whether a whole packet is one of this kind.
+pub fn is<C: Control>(packet: &[u8]) -> bool {
+    packet.get(5) == Some(&C::KIND)
 }
 
 /// The packet that carries `control`.

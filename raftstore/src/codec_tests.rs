@@ -30,6 +30,42 @@ fn golden_bytes() {
 }
 
 #[test]
+fn golden_bytes_of_an_introduction() {
+    let mut own = Introduction::new(identity());
+    own.set_stage(Stage::Joining);
+    own.address = "b:1".into();
+    own.listed = vec!["a:1".into(), "b:1".into()];
+    own.regions = 16;
+    own.plan = 1;
+    own.set_founders(&[(StoreId(5), [5; 16])]);
+    let packet = encode(&Answer(own.clone())).unwrap();
+    assert_eq!(packet[5], 4);
+    assert_eq!(
+        hex(&packet[HEADER_BYTES + 37..]),
+        "03 0300000000000000 623a31 0200000000000000 0300000000000000 613a31 0300000000000000 623a31 10000000 01000000 \
+         0100000000000000 05000000 05050505050505050505050505050505"
+            .replace(' ', "")
+    );
+    assert_eq!(decode::<Answer>(&packet), Ok(Answer(own.clone())));
+    let question = encode(&Question(own.clone())).unwrap();
+    assert_eq!(question[5], 3);
+    assert!(is::<Question>(&question) && !is::<Question>(&packet));
+    assert_eq!(question[HEADER_BYTES..], packet[HEADER_BYTES..]);
+    assert_eq!(own.stage(), Some(Stage::Joining));
+    own.stage = 9;
+    assert_eq!(own.stage(), None);
+}
+
+#[test]
+fn the_longest_introduction_fits() {
+    let mut own = Introduction::new(identity());
+    own.address = "a".repeat(ADDRESS_BYTES_MAX);
+    own.listed = vec![own.address.clone(); LISTED_MAX];
+    own.set_founders(&[(StoreId(5), [5; 16]); LISTED_MAX]);
+    assert_eq!(decode(&encode(&Question(own.clone())).unwrap()), Ok(Question(own)));
+}
+
+#[test]
 fn what_is_cut_altered_newer_or_of_another_kind_is_refused() {
     let packet = encode(&Hello::new(identity(), Purpose::Messages)).unwrap();
     for length in 0..packet.len() {
@@ -65,10 +101,10 @@ fn a_long_reason_is_cut_so_that_it_always_fits() {
 
 proptest! {
     #[test]
-    fn random_bytes_never_panic(mut bytes: Vec<u8>, framed: bool) {
+    fn random_bytes_never_panic(mut bytes: Vec<u8>, framed: bool, kind in 1_u8..5) {
         if framed && bytes.len() >= HEADER_BYTES {
             bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
-            bytes[4..6].copy_from_slice(&[VERSION, 2]);
+            bytes[4..6].copy_from_slice(&[VERSION, kind]);
             let length = ((bytes.len() - HEADER_BYTES) as u16).to_le_bytes();
             bytes[6..8].copy_from_slice(&length);
             let crc = crc32fast::hash(&bytes[HEADER_BYTES..]).to_le_bytes();
@@ -76,5 +112,7 @@ proptest! {
         }
         let _ = decode::<Hello>(&bytes);
         let _ = decode::<HelloReply>(&bytes);
+        let _ = decode::<Question>(&bytes);
+        let _ = decode::<Answer>(&bytes);
     }
 }

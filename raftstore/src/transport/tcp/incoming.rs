@@ -13,7 +13,7 @@ use super::inbound::Inbound;
 use super::peers::Shared;
 use super::reactor::{Conn, LISTENER, Reactor, Ready};
 use super::socket::{is_given_up, is_interrupted, is_not_now, tune};
-use crate::codec::{self, Hello, HelloReply, Purpose};
+use crate::codec::{self, Answer, Hello, HelloReply, Purpose, Question};
 use crate::ids::StoreId;
 use crate::transport::Identity;
 use crate::wire::WireError;
@@ -69,6 +69,7 @@ impl Reactor {
         match greeting.hello.read(&mut greeting.stream) {
             Reading::Partial => {}
             Reading::Closed => drop(self.close_greeting(token)),
+            Reading::Whole(packet) if codec::is::<Question>(&packet) => self.introduce(token, &packet),
             Reading::Whole(packet) => match codec::decode::<Hello>(&packet) {
                 Ok(hello) => self.answer(token, &hello),
                 Err(error) => self.answer_garbage(token, error),
@@ -154,6 +155,21 @@ impl Reactor {
         match self.conns.remove(&token) {
             Some(Conn::Greeting(greeting)) => Some(greeting.stream),
             _ => None,
+        }
+    }
+
+    /// Tells who we are to somebody who wants to know no more, and hangs up.
+    fn introduce(&mut self, token: Token, packet: &[u8]) {
+        let asker = match codec::decode::<Question>(packet) {
+            Ok(Question(asker)) => asker,
+            Err(error) => return self.answer_garbage(token, error),
+        };
+        let Some(mut stream) = self.close_greeting(token) else { return };
+        self.shared.hear(asker);
+        let Some(own) = self.shared.introduction() else { return };
+        if let Ok(answer) = codec::encode(&Answer(own)) {
+            // Whoever has hung up in the meantime asks again.
+            let _ = greet::write(&mut stream, &answer);
         }
     }
 

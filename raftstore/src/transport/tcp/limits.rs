@@ -38,7 +38,7 @@ impl Default for TcpLimits {
             greetings_max: 64,
             handshake_time_max: Duration::from_secs(2),
             redial_pause_min: Duration::from_millis(20),
-            redial_pause_max: Duration::from_secs(2),
+            redial_pause_max: Duration::from_millis(500),
             dead_after: Duration::from_secs(6),
         }
     }

@@ -16,6 +16,7 @@
 
 mod counters;
 mod dial;
+mod discovery;
 mod greet;
 mod handshake;
 mod inbound;
@@ -28,7 +29,7 @@ mod reactor;
 mod socket;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -37,11 +38,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use self::counters::TcpCounters;
+pub use self::discovery::{Doorman, ask};
 pub use self::limits::TcpLimits;
 pub use self::peers::PeerState;
 pub use super::Identity;
 use super::{Lane, Receiver, Transport};
-use crate::codec::Purpose;
+use crate::codec::{Introduction, Purpose};
 use crate::ids::StoreId;
 use crate::wire::{FRAME_BYTES_MAX, HEADER_BYTES};
 
@@ -65,7 +67,17 @@ impl TcpTransport {
         receiver: Arc<dyn Receiver>,
         limits: TcpLimits,
     ) -> io::Result<Arc<TcpTransport>> {
-        let (reactor, shared) = Reactor::new(identity, listen, receiver, limits)?;
+        TcpTransport::start_on(identity, TcpListener::bind(listen)?, receiver, limits)
+    }
+
+    /// The same, on an address that is bound already.
+    pub fn start_on(
+        identity: Identity,
+        listener: TcpListener,
+        receiver: Arc<dyn Receiver>,
+        limits: TcpLimits,
+    ) -> io::Result<Arc<TcpTransport>> {
+        let (reactor, shared) = Reactor::new(identity, listener, receiver, limits)?;
         let local_addr = reactor.local_addr()?;
         let thread = std::thread::Builder::new()
             .name(format!("skep-net-{}", identity.store))
@@ -91,6 +103,16 @@ impl TcpTransport {
         if self.shared.remove_peer(store) {
             self.shared.command(Command::Renew(store));
         }
+    }
+
+    /// Says what is answered to whoever asks who we are. Nobody is answered before.
+    pub fn introduce(&self, introduction: Introduction) {
+        self.shared.introduce(introduction);
+    }
+
+    /// Those who asked since the last call, a few at most. What they say of themselves was not checked.
+    pub fn heard(&self) -> Vec<Introduction> {
+        self.shared.take_heard()
     }
 
     /// How each peer fares, in the order of their ids.

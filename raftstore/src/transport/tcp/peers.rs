@@ -13,7 +13,7 @@ use super::counters::Counters;
 use super::limits::TcpLimits;
 use super::outbound::Outbound;
 use super::reactor::Command;
-use crate::codec::Purpose;
+use crate::codec::{Introduction, Purpose};
 use crate::ids::{Life, StoreId};
 use crate::transport::{Identity, Receiver};
 
@@ -60,12 +60,19 @@ pub(super) struct Link {
     pub(super) outbound: Mutex<Outbound<TcpStream>>,
 }
 
+/// Addresses that askers named and nobody has looked at. Beyond, more are not kept: they ask again.
+const HEARD_MAX: usize = 16;
+
 pub(super) struct Shared {
     pub(super) identity: Identity,
     pub(super) limits: TcpLimits,
     pub(super) receiver: Arc<dyn Receiver>,
     pub(super) counters: Counters,
     pub(super) stopping: AtomicBool,
+    /// What is answered to whoever asks who we are. Nobody is answered before it is set.
+    introduction: Mutex<Option<Introduction>>,
+    /// Those who asked, until somebody looks.
+    heard: Mutex<Vec<Introduction>>,
     /// Written when a peer comes or goes, read at every send.
     peers: RwLock<BTreeMap<StoreId, Arc<Peer>>>,
     /// What the io thread is asked to do; at most a few for each peer and turn, and emptied at every wake-up.
@@ -86,10 +93,31 @@ impl Shared {
             receiver,
             counters: Counters::default(),
             stopping: AtomicBool::new(false),
+            introduction: Mutex::default(),
+            heard: Mutex::default(),
             peers: RwLock::default(),
             commands: Mutex::default(),
             waker,
         }
+    }
+
+    pub(super) fn introduce(&self, introduction: Introduction) {
+        *self.introduction.lock() = Some(introduction);
+    }
+
+    pub(super) fn introduction(&self) -> Option<Introduction> {
+        self.introduction.lock().clone()
+    }
+
+    pub(super) fn hear(&self, asker: Introduction) {
+        let mut heard = self.heard.lock();
+        if heard.len() < HEARD_MAX {
+            heard.push(asker);
+        }
+    }
+
+    pub(super) fn take_heard(&self) -> Vec<Introduction> {
+        std::mem::take(&mut *self.heard.lock())
     }
 
     /// Whether anything changed.

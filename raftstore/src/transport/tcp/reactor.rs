@@ -93,13 +93,14 @@ pub(super) struct Reactor {
 impl Reactor {
     pub(super) fn new(
         identity: Identity,
-        listen: SocketAddr,
+        listener: std::net::TcpListener,
         receiver: Arc<dyn Receiver>,
         limits: TcpLimits,
     ) -> io::Result<(Reactor, Arc<Shared>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let mut listener = TcpListener::bind(listen)?;
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let shared = Arc::new(Shared::new(identity, receiver, limits, waker));
         let uuid = u128::from_le_bytes(identity.uuid);
