@@ -1,19 +1,20 @@
 //! Puts a store together from its directory: log, snapshots, transport, machines.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use skep_raftstore::ids::RegionId;
 use skep_raftstore::machine::{Fatal, MachineFactory, StateMachine};
 use skep_raftstore::store::{
-    Birth, Disks, Inboxes, NoWatcher, StoreConfig, StoreParts, Surroundings, SystemClock,
+    Birth, Disks, Inboxes, NoWatcher, StoreConfig, StoreParts, Surroundings, SystemClock, TICK,
 };
 use skep_raftstore::transport::tcp::{TcpLimits, TcpTransport};
 use skep_raftstore::transport::{self, Receiver};
 use skep_wal::{Disk, RealDisk, WalConfig};
 
-use crate::config::StoreSettings;
+use crate::config::{StoreSettings, Timing};
 use crate::descriptor::RegionDescriptor;
 use crate::machine::MemoryMachine;
 use crate::region::RegionMachine;
@@ -33,24 +34,24 @@ pub(crate) struct Assembled {
 pub(crate) fn assemble(
     mut dir: StoreDir,
     settings: &StoreSettings,
-    listen: SocketAddr,
+    listener: TcpListener,
     births: Vec<Birth>,
 ) -> Result<Assembled, Error> {
     let config = store_config(&dir, settings)?;
     let inboxes = Inboxes::new(&config);
     let identity = dir.identity();
-    let transport = TcpTransport::start(
+    let transport = TcpTransport::start_on(
         transport::Identity {
             cluster: identity.cluster,
             store: identity.store,
             uuid: identity.uuid,
             life: identity.life,
         },
-        listen,
+        listener,
         Arc::clone(&inboxes) as Arc<dyn Receiver>,
         TcpLimits::default(),
     )
-    .map_err(|error| Error::Open(format!("it cannot listen on {listen}: {error}")))?;
+    .map_err(|error| Error::Open(format!("it cannot listen for other stores: {error}")))?;
     let around = Surroundings {
         clock: Arc::new(SystemClock::new()),
         transport: Arc::clone(&transport) as Arc<dyn transport::Transport>,
@@ -72,9 +73,19 @@ pub(crate) fn assemble(
     Ok(Assembled { dir, parts, transport, regions })
 }
 
+/// Takes the address that other stores connect to.
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).map_err(|error| Error::Open(format!("it cannot listen on {address}: {error}")))
+}
+
 fn store_config(dir: &StoreDir, settings: &StoreSettings) -> Result<StoreConfig, Error> {
     let identity = dir.identity();
+    let Timing { election_min, election_max, heartbeat } = settings.timing;
+    let in_ticks = |time: Duration| time.as_nanos().div_ceil(TICK.as_nanos()) as u64;
     Ok(StoreConfig {
+        election_ticks_min: in_ticks(election_min),
+        election_ticks_max: in_ticks(election_max),
+        heartbeat_ticks: in_ticks(heartbeat),
         workers: settings.workers,
         apply_threads: settings.apply_threads,
         request_timeout: settings.request_timeout,

@@ -59,6 +59,7 @@ impl EngineConfig {
             workers: self.workers,
             apply_threads: self.apply_threads,
             segment_bytes: self.segment_bytes,
+            timing: Timing::default(),
         }
     }
 }
@@ -102,6 +103,82 @@ impl LocalConfig {
             workers: self.workers,
             apply_threads: self.apply_threads,
             segment_bytes: self.segment_bytes,
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// How one store of a cluster with a process for each store is opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusteredConfig {
+    /// Its directory. Made if it is missing or empty.
+    pub dir: PathBuf,
+    /// Where the other stores reach it, as it is written in `stores`.
+    pub address: String,
+    /// The addresses of all stores, this one's among them, in any order; the same for all of them. At most nine.
+    pub stores: Vec<String>,
+    /// How many regions a new cluster is cut into; the same for all stores of it. Sixteen.
+    pub regions: u32,
+    /// How long a store that was wiped must have been away before another takes its place. Thirty seconds.
+    pub replace_after: Duration,
+    /// As in [`EngineConfig`].
+    pub request_timeout: Duration,
+    /// As in [`EngineConfig`].
+    pub workers: usize,
+    /// As in [`EngineConfig`].
+    pub apply_threads: usize,
+    /// As in [`EngineConfig`].
+    pub segment_bytes: u64,
+    /// When leaders are missed.
+    pub timing: Timing,
+}
+
+/// When a leader is missed. Stores of one cluster should agree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// The shortest silence of a leader after which a replica asks for an election. One second.
+    pub election_min: Duration,
+    /// The longest; each replica draws its own in between. Two seconds.
+    pub election_max: Duration,
+    /// How often a leader that has nothing to say says so. A quarter of a second.
+    pub heartbeat: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            election_min: Duration::from_secs(1),
+            election_max: Duration::from_secs(2),
+            heartbeat: Duration::from_millis(250),
+        }
+    }
+}
+
+impl ClusteredConfig {
+    /// A store in `dir`, alone in its cluster, with the values given at each field.
+    pub fn new(dir: impl Into<PathBuf>, address: impl Into<String>) -> ClusteredConfig {
+        let address = address.into();
+        ClusteredConfig {
+            dir: dir.into(),
+            stores: vec![address.clone()],
+            address,
+            regions: 16,
+            replace_after: Duration::from_secs(30),
+            request_timeout: REQUEST_TIMEOUT,
+            workers: WORKERS,
+            apply_threads: APPLY_THREADS,
+            segment_bytes: SEGMENT_BYTES,
+            timing: Timing::default(),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> StoreSettings {
+        StoreSettings {
+            request_timeout: self.request_timeout,
+            workers: self.workers,
+            apply_threads: self.apply_threads,
+            segment_bytes: self.segment_bytes,
+            timing: self.timing,
         }
     }
 }
@@ -113,6 +190,7 @@ pub(crate) struct StoreSettings {
     pub(crate) workers: usize,
     pub(crate) apply_threads: usize,
     pub(crate) segment_bytes: u64,
+    pub(crate) timing: Timing,
 }
 
 /// Whether a directory was new, and what is in it.

@@ -43,6 +43,9 @@ pub enum Error {
         stores: u32,
     },
 
+    /// The store does not fit the others: another list of addresses, another cluster, an id that is taken.
+    Refused(String),
+
     // Try again, a little later.
     /// Too much is under way. Nothing was done.
     Busy,
@@ -98,6 +101,7 @@ impl fmt::Display for Error {
                 "a cluster of {stores} stores and {regions} regions is not possible: choose 1 to {STORES_MAX} stores and 1 \
                  to {REGIONS_MAX} regions"
             ),
+            Error::Refused(why) => f.write_str(why),
             Error::Busy => f.write_str("too much is under way, nothing was done: try again a little later"),
             Error::NoRegion => f.write_str("the region is not here, nothing was done: try again a little later"),
             Error::DiskFull => f.write_str("the disk is full, nothing was done: free some space and try again"),

@@ -2,7 +2,8 @@
 //!
 //! A key space is cut into regions, ranges of keys, and each region is replicated by a Raft group of its own. An
 //! [`Engine`] is one store's front: it takes commands for any key and sees that they reach the region that has it.
-//! [`LocalCluster`] runs several stores in one process.
+//! [`LocalCluster`] runs several stores in one process, [`ClusteredStore`]
+//! one store of a cluster whose others run elsewhere.
 //!
 //! A write, read as a list of files:
 //!
@@ -13,14 +14,16 @@
 //!
 //! The answer to a write comes when a quorum has made it durable; a read is linearizable.
 
+pub use cluster_status::{ClusterStatus, MemberCondition, MemberStatus};
+pub use clustered::{ClusteredStore, Phase, STORES_MAX};
 pub use command::{Answer, Command, Condition, Write};
-pub use config::{EngineConfig, LocalConfig, Opened};
+pub use config::{ClusteredConfig, EngineConfig, LocalConfig, Opened, Timing};
 pub use descriptor::RegionDescriptor;
 pub use engine::Engine;
 pub use error::Error;
 pub use layout::Unreadable;
 pub use limits::{COMMAND_BYTES_MAX, KEY_BYTES_MAX, REGIONS_MAX, SCAN_BYTES_MAX, VALUE_BYTES_MAX};
-pub use local::{ClusterStatus, LocalCluster};
+pub use local::LocalCluster;
 pub use store_dir::{DirectoryError, Problem};
 pub use ticket::Ticket;
 
@@ -30,6 +33,8 @@ pub mod region;
 
 mod assemble;
 mod boundaries;
+mod cluster_status;
+mod clustered;
 mod command;
 mod command_bytes;
 mod config;

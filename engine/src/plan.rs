@@ -8,6 +8,9 @@ use skep_raftstore::store::{Birth, Descent};
 use crate::boundaries::boundaries;
 use crate::descriptor::RegionDescriptor;
 
+/// The version of all this. Stores that plan one cluster, each by itself, must have the same.
+pub(crate) const VERSION: u32 = 1;
+
 /// The number of the membership that a region is born with; part of its first replicas' names.
 const FIRST_MEMBERSHIP: u32 = 1;
 const FIRST_EPOCH: Epoch = Epoch { version: 1, membership: FIRST_MEMBERSHIP as u64 };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! identity     who the store is; replaced as a whole at every start
+//! founding     of a store that has a process of its own: with whom it founded its cluster
 //! LOCK         held while the store is open
 //! wal/         the log
 //! snapshots/   checkpoints, and snapshots on their way
@@ -51,6 +52,14 @@ pub(crate) enum Found {
     Nothing,
     /// A store.
     Store(Identity),
+}
+
+/// The cluster of a store that has none yet.
+pub(crate) const NO_CLUSTER: ClusterId = ClusterId(0);
+
+/// Whether nobody has the store at `path` open. Touches nothing.
+pub(crate) fn check_free(path: &Path) -> Result<(), DirectoryError> {
+    files::check_unlocked(path, &path.join(LOCK))
 }
 
 /// Looks, and touches nothing.
@@ -123,9 +132,20 @@ impl StoreDir {
         &self.path
     }
 
+    /// Remembers which cluster the store belongs to from now on.
+    pub(crate) fn set_cluster(&mut self, cluster: ClusterId) -> Result<(), DirectoryError> {
+        self.replace_identity(Identity { cluster, ..self.identity })
+    }
+
     /// Remembers that the store's regions were made.
     pub(crate) fn set_born(&mut self) -> Result<(), DirectoryError> {
         self.replace_identity(Identity { is_born: true, ..self.identity })
+    }
+
+    /// As if the lights had gone out before [`set_born`](StoreDir::set_born).
+    #[cfg(test)]
+    pub(crate) fn set_unborn(&mut self) {
+        self.replace_identity(Identity { is_born: false, ..self.identity }).unwrap();
     }
 
     fn replace_identity(&mut self, identity: Identity) -> Result<(), DirectoryError> {

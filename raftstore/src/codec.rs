@@ -33,7 +33,8 @@ pub const LISTED_MAX: usize = 9;
 pub const ADDRESS_BYTES_MAX: usize = 255;
 
 // Three times numbers and lengths, and the list, its founders and the own address at their longest.
-const _: () = assert!(256 + (LISTED_MAX + 1) * (8 + ADDRESS_BYTES_MAX) + LISTED_MAX * 20 <= PAYLOAD_BYTES_MAX);
+const _: () =
+    assert!(256 + (LISTED_MAX + 1) * (8 + ADDRESS_BYTES_MAX) + LISTED_MAX * 20 <= PAYLOAD_BYTES_MAX);
 
 /// What a connection will carry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

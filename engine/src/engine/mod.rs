@@ -8,12 +8,12 @@ use skep_raftstore::ids::{ClusterId, Life, RegionId, StoreId};
 use skep_raftstore::store::{RegionStatus, Store, StoreStatus};
 use skep_raftstore::transport::tcp::TcpTransport;
 
-use crate::assemble::{Assembled, assemble};
+use crate::assemble::{self, Assembled, assemble};
 use crate::config::{EngineConfig, Opened, StoreSettings};
 use crate::descriptor::RegionDescriptor;
 use crate::directory::Directory;
 use crate::limits::{COMMAND_BYTES_MAX, REGIONS_MAX};
-use crate::store_dir::{self, Found, Identity, StoreDir};
+use crate::store_dir::{self, DirectoryError, Found, Identity, NO_CLUSTER, Problem, StoreDir};
 use crate::{Answer, Command, Error, draw, plan};
 
 mod batches;
@@ -64,6 +64,9 @@ impl Engine {
             return Err(Error::Impossible { regions, stores: 1 });
         }
         let dir = match store_dir::look(&dir)? {
+            Found::Store(identity) if identity.cluster == NO_CLUSTER => {
+                return Err(DirectoryError::new(&dir, Problem::Unfounded).into());
+            }
             Found::Store(_) => StoreDir::open(&dir, cluster)?,
             Found::Nothing => StoreDir::create(&dir, new_identity(cluster)?)?,
         };
@@ -71,7 +74,7 @@ impl Engine {
         let stores = [dir.identity().store];
         let births =
             if is_new { plan::births(&plan::regions(regions, &stores), &stores, 0) } else { Vec::new() };
-        Engine::start(assemble(dir, &settings, listen, births)?, &settings, is_new)
+        Engine::start(assemble(dir, &settings, assemble::listen(listen)?, births)?, &settings, is_new)
     }
 
     /// Gives a store its threads.
@@ -151,6 +154,16 @@ impl Engine {
     /// Why the store stopped, if it did.
     pub fn failed(&self) -> Option<String> {
         self.inner.store.failed()
+    }
+
+    /// Its connections to other stores.
+    pub(crate) fn transport(&self) -> &TcpTransport {
+        &self.inner.transport
+    }
+
+    /// Whether it was told to close.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.is_closed.load(Ordering::Acquire)
     }
 
     /// Whether every command it was given is answered.

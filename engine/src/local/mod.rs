@@ -9,6 +9,7 @@ use skep_raftstore::ids::ClusterId;
 
 use crate::Error;
 use crate::assemble::Assembled;
+use crate::cluster_status::{ClusterStatus, MemberStatus};
 use crate::config::{LocalConfig, Opened};
 use crate::engine::Engine;
 use cluster_file::ClusterFile;
@@ -16,9 +17,6 @@ use form::Formed;
 
 mod cluster_file;
 mod form;
-mod status;
-
-pub use status::ClusterStatus;
 
 /// How long closing waits for commands that are under way.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -82,7 +80,8 @@ impl LocalCluster {
 
     /// The cluster as it is now. Waits for the stores' workers, a second at most.
     pub fn status(&self) -> ClusterStatus {
-        ClusterStatus::of(self.file.cluster, self.file.stores.len(), &self.engines)
+        let stores = self.engines.iter().map(MemberStatus::here).collect();
+        ClusterStatus::of(self.file.cluster, stores, &self.engines)
     }
 
     /// Answers what is under way (for two seconds at most), then closes store after store, each handing over what it

@@ -26,6 +26,10 @@ pub enum Problem {
     OneStore,
     /// It holds a cluster of several stores in one process, and one store was asked for.
     SeveralStores,
+    /// It holds a store that is a cluster of its own, and one of several processes was asked for.
+    Alone,
+    /// It holds a store that was to found a cluster with others and has not.
+    Unfounded,
     /// Another process has it open.
     InUse,
     /// It belongs to another cluster.
@@ -78,6 +82,15 @@ impl fmt::Display for DirectoryError {
             }
             Problem::SeveralStores => {
                 write!(f, "{path} holds a cluster of several stores: open it as a cluster, or choose another")
+            }
+            Problem::Alone => {
+                write!(f, "{path} holds a store that is a cluster of its own: choose another directory")
+            }
+            Problem::Unfounded => {
+                write!(
+                    f,
+                    "{path} holds a store that waits for others to found a cluster: start it with its configuration"
+                )
             }
             Problem::InUse => write!(f, "{path} is in use by another process: stop that one first"),
             Problem::OtherCluster { found, expected } => {

@@ -87,6 +87,11 @@ pub(crate) fn lock(directory: &Path, lock: &Path) -> Result<File, DirectoryError
     }
 }
 
+/// Whether nobody holds the lock of a directory. Makes nothing.
+pub(crate) fn check_unlocked(directory: &Path, lock: &Path) -> Result<(), DirectoryError> {
+    if lock.exists() { self::lock(directory, lock).map(drop) } else { Ok(()) }
+}
+
 fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.write(true).create(true).mode(0o600).open(path)
 }
