@@ -32,10 +32,10 @@ pub fn router(server: Arc<Server>) -> Router {
 
 /// 200 while there is a store that runs.
 async fn livez(State(server): State<Arc<Server>>) -> Response {
-    if server.stores().iter().any(|store| store.failed().is_none()) {
-        (StatusCode::OK, "ok\n").into_response()
-    } else {
+    if server.hosted().is_lost() {
         (StatusCode::SERVICE_UNAVAILABLE, "all stores have failed\n").into_response()
+    } else {
+        (StatusCode::OK, "ok\n").into_response()
     }
 }
 
@@ -57,5 +57,5 @@ async fn status(State(server): State<Arc<Server>>) -> Response {
 
 /// The stores answer from their own threads: nobody's commands wait for that.
 async fn ask(server: Arc<Server>) -> Option<Status> {
-    tokio::task::spawn_blocking(move || Status::of(server.cluster())).await.ok()
+    tokio::task::spawn_blocking(move || Status::of(server.hosted())).await.ok()
 }

@@ -55,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) client: Arc<Client>,
     pub(crate) protocol: Protocol,
     pub(crate) reply_mode: ReplyMode,
+    /// Whether it has given the password, if there is one.
+    pub(crate) is_authenticated: bool,
 }
 
 impl Clients {
@@ -73,7 +75,7 @@ impl Clients {
         let client =
             Arc::new(Client { id, peer, local, since: now, outbox, is_killed, told: Mutex::new(told) });
         self.connected.lock().insert(id, Arc::clone(&client));
-        Session { client, protocol: Protocol::Resp2, reply_mode: ReplyMode::On }
+        Session { client, protocol: Protocol::Resp2, reply_mode: ReplyMode::On, is_authenticated: false }
     }
 
     pub(crate) fn leave(&self, id: u64) {
@@ -162,6 +164,7 @@ impl Session {
     pub(crate) fn reset(&mut self) {
         self.set_protocol(Protocol::Resp2);
         self.reply_mode = ReplyMode::On;
+        self.is_authenticated = false;
         self.client.set_name(b"");
     }
 

@@ -15,6 +15,10 @@ pub mod units;
 mod clients;
 mod commands;
 mod connection;
+mod hosted;
+mod password;
 mod server;
 
+pub use hosted::Hosted;
+pub use password::Password;
 pub use server::{Server, ServerConfig};

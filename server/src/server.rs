@@ -2,24 +2,26 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use skep_engine::{Engine, LocalCluster};
+use skep_engine::Engine;
 use tokio::sync::watch;
 
 use crate::clients::Clients;
+use crate::hosted::Hosted;
+use crate::password::Password;
 
 /// The version of Redis whose behaviour is followed. Clients choose by it what they send.
 pub(crate) const REDIS_VERSION: &str = "7.0.15";
 
 /// See the page of this file. `Server::new` makes one.
 pub struct Server {
-    cluster: Arc<LocalCluster>,
+    hosted: Hosted,
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) request_timeout: Duration,
+    pub(crate) password: Option<Password>,
     pub(crate) started: Instant,
     pub(crate) clients: Clients,
     next_store: AtomicUsize,
@@ -36,6 +38,8 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// How long a command may take.
     pub request_timeout: Duration,
+    /// What clients must give before anything else, if anything.
+    pub password: Option<Password>,
 }
 
 /// Counts since the start, or to be added to them.
@@ -60,14 +64,15 @@ impl Stopping {
 }
 
 impl Server {
-    /// A server of the stores of this cluster.
-    pub fn new(cluster: Arc<LocalCluster>, config: ServerConfig) -> Server {
+    /// A server of these stores.
+    pub fn new(hosted: impl Into<Hosted>, config: ServerConfig) -> Server {
         Server {
-            cluster,
+            hosted: hosted.into(),
             listen: config.listen,
             // Without a working directory there is nothing better than what was written.
             data: std::path::absolute(&config.data).unwrap_or(config.data),
             request_timeout: config.request_timeout,
+            password: config.password,
             started: Instant::now(),
             clients: Clients::default(),
             next_store: AtomicUsize::new(0),
@@ -76,9 +81,9 @@ impl Server {
         }
     }
 
-    /// The cluster that is served.
-    pub fn cluster(&self) -> &Arc<LocalCluster> {
-        &self.cluster
+    /// The stores that are served.
+    pub fn hosted(&self) -> &Hosted {
+        &self.hosted
     }
 
     /// Tells all connections to finish what they have and to close, and the listeners to stop.
@@ -92,7 +97,7 @@ impl Server {
     }
 
     pub(crate) fn stores(&self) -> &[Engine] {
-        self.cluster.engines()
+        self.hosted.engines()
     }
 
     /// The store for the next connection: one after the other, without those that failed. Every store serves
@@ -102,7 +107,7 @@ impl Server {
         let turn = self.next_store.fetch_add(1, Ordering::Relaxed);
         let in_turn = || (0..stores.len()).map(|step| &stores[turn.wrapping_add(step) % stores.len()]);
         let chosen = in_turn().find(|store| store.failed().is_none()).or_else(|| in_turn().next());
-        chosen.expect("a cluster has stores").clone()
+        chosen.expect("clients are served once there is a store").clone()
     }
 
     pub(crate) fn count(&self, more: Totals) {

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
-use skep_engine::LocalCluster;
+use skep_engine::{MemberCondition, MemberStatus};
+
+use crate::hosted::Hosted;
 
 /// The state of a cluster.
 #[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
@@ -12,7 +14,7 @@ pub struct Status {
     pub verdict: String,
     /// Stores that the cluster has.
     pub stores: u32,
-    /// Of those, how many have failed.
+    /// Of those, how many have failed or cannot be reached.
     pub stores_failed: u32,
     /// Regions (not replicas).
     pub regions: u32,
@@ -33,43 +35,59 @@ pub struct Status {
 pub struct StoreState {
     /// Its id.
     pub id: String,
-    /// Why it stopped, if it did.
+    /// Where other stores reach it, if it is not in the process that was asked.
+    pub address: Option<String>,
+    /// `running`, `failed`, or `away`: elsewhere, and not reached.
+    pub state: String,
+    /// Why it stopped, or is not reached, if that is so.
     pub failed: Option<String>,
     /// Replicas it hosts.
     pub replicas: u64,
     /// Regions it leads.
     pub leaders: u64,
-    /// Commands taken and not answered.
-    pub unanswered: u64,
+    /// Commands taken and not answered. This and what follows is known of the stores in the process that was asked.
+    pub unanswered: Option<u64>,
     /// Entries appended to its log since the start.
-    pub entries_appended: u64,
+    pub entries_appended: Option<u64>,
     /// Syncs of its log completed since the start.
-    pub syncs: u64,
+    pub syncs: Option<u64>,
     /// Segments of its log on disk.
-    pub log_segments: u64,
+    pub log_segments: Option<u64>,
     /// Bytes that its log takes on disk.
-    pub log_bytes: u64,
+    pub log_bytes: Option<u64>,
+}
+
+impl StoreState {
+    fn of(store: &MemberStatus) -> StoreState {
+        let own = store.own.as_ref();
+        let (state, failed) = match &store.condition {
+            MemberCondition::Running => ("running", None),
+            MemberCondition::Failed(why) => ("failed", Some(why.clone())),
+            MemberCondition::Away(why) => ("away", Some(why.clone())),
+        };
+        StoreState {
+            id: store.id.to_string(),
+            address: store.address.clone(),
+            state: state.to_owned(),
+            failed,
+            replicas: store.replicas as u64,
+            leaders: store.leaders as u64,
+            unanswered: own.map(|own| own.unanswered as u64),
+            entries_appended: own.map(|own| own.entries_appended),
+            syncs: own.map(|own| own.syncs),
+            log_segments: own.map(|own| own.log_segments),
+            log_bytes: own.map(|own| own.log_bytes),
+        }
+    }
 }
 
 impl Status {
     /// The state of the cluster now. Asks the stores, so it may wait for a moment.
-    pub fn of(cluster: &LocalCluster) -> Status {
-        let now = cluster.status();
-        let store_list: Vec<StoreState> = now
-            .stores
-            .iter()
-            .map(|store| StoreState {
-                id: store.id.to_string(),
-                failed: store.failed.clone(),
-                replicas: store.replicas as u64,
-                leaders: store.leaders as u64,
-                unanswered: store.unanswered as u64,
-                entries_appended: store.entries_appended,
-                syncs: store.syncs,
-                log_segments: store.log_segments,
-                log_bytes: store.log_bytes,
-            })
-            .collect();
+    pub fn of(hosted: &Hosted) -> Status {
+        let Some(now) = hosted.status() else {
+            return Status::waiting(&hosted.waits_for().unwrap_or_default());
+        };
+        let store_list: Vec<StoreState> = now.stores.iter().map(StoreState::of).collect();
         let mut status = Status {
             verdict: String::new(),
             stores: store_list.len() as u32,
@@ -85,6 +103,21 @@ impl Status {
         status
     }
 
+    /// No store is open yet.
+    fn waiting(why: &str) -> Status {
+        Status {
+            verdict: format!("not available: {why}"),
+            stores: 0,
+            stores_failed: 0,
+            regions: 0,
+            leaders: 0,
+            stores_losable: 0,
+            cluster: "none".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store_list: Vec::new(),
+        }
+    }
+
     /// Whether every key can be served.
     pub fn is_ready(&self) -> bool {
         self.regions > 0 && self.leaders == self.regions
@@ -98,7 +131,7 @@ impl Status {
                 regions.saturating_sub(*leaders)
             );
         }
-        let failed = if *stores_failed > 0 { format!(" ({stores_failed} failed)") } else { String::new() };
+        let failed = if *stores_failed > 0 { format!(" ({stores_failed} down)") } else { String::new() };
         match stores_losable {
             0 => format!("at risk: none of {stores} stores may be lost without losing service{failed}"),
             _ => format!(
@@ -119,26 +152,37 @@ impl Status {
             "store", "state", "replicas", "leaders", "unanswered", "log entries", "log syncs", "log MiB"
         );
         for store in &self.store_list {
-            let state = if store.failed.is_some() { "failed" } else { "running" };
             let _ = writeln!(
                 text,
-                "{:<12}{state:<9}{:>9}{:>9}{:>12}{:>14}{:>12}{:>12.1}",
+                "{:<12}{:<9}{:>9}{:>9}{:>12}{:>14}{:>12}{:>12}",
                 store.id,
+                store.state,
                 store.replicas,
                 store.leaders,
-                store.unanswered,
-                store.entries_appended,
-                store.syncs,
-                store.log_bytes as f64 / f64::from(1 << 20),
+                known(store.unanswered),
+                known(store.entries_appended),
+                known(store.syncs),
+                known(store.log_bytes.map(|bytes| format!("{:.1}", bytes as f64 / f64::from(1 << 20)))),
             );
         }
         for store in &self.store_list {
             if let Some(why) = &store.failed {
-                let _ = writeln!(text, "\nstore {} failed: {why}", store.id);
+                let at = store.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
+                let _ = writeln!(
+                    text,
+                    "\nstore {}{at} is {}: {why}",
+                    store.id,
+                    if store.state == "away" { "away" } else { "stopped" }
+                );
             }
         }
         text
     }
+}
+
+/// What only the process of a store can tell.
+fn known(number: Option<impl ToString>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
 #[cfg(test)]
@@ -167,7 +211,7 @@ mod tests {
         assert_eq!(verdict(0, 16, 1), "healthy: 1 of 3 stores may be lost without losing service");
         assert_eq!(
             verdict(1, 16, 0),
-            "at risk: none of 3 stores may be lost without losing service (1 failed)"
+            "at risk: none of 3 stores may be lost without losing service (1 down)"
         );
         assert_eq!(verdict(2, 3, 0), "not available: 13 of 16 regions have no leader");
     }

@@ -180,7 +180,7 @@ struct Costs {
 
 impl Costs {
     fn now(cluster: &LocalCluster) -> Costs {
-        let stores = cluster.status().stores;
+        let stores = cluster.status().stores.into_iter().filter_map(|store| store.own).collect::<Vec<_>>();
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         Costs {
             at: Instant::now(),

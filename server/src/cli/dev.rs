@@ -135,6 +135,7 @@ fn serve(
         listen: listen.address,
         data: args.data.clone(),
         request_timeout: args.request_timeout,
+        password: None,
     };
     let server = Arc::new(Server::new(cluster, config));
     runtime.block_on(async {
@@ -174,7 +175,7 @@ async fn serve_clients(server: Arc<Server>, listener: tokio::net::TcpListener, a
 /// A region may have a leader and still be reading its log: only an answer shows that it serves.
 fn wait_until_serving(server: &Server) -> bool {
     let end = Instant::now() + READY_MAX;
-    if server.cluster().wait_ready(READY_MAX).is_err() {
+    if server.hosted().wait_ready(READY_MAX).is_err() {
         return false;
     }
     // Each question has the request timeout of its own, which paces this loop.

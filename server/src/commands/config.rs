@@ -42,7 +42,8 @@ fn settings(context: &Context<'_>) -> Vec<(&'static str, String)> {
         ("maxmemory-policy", "noeviction".into()),
         ("port", address.port().to_string()),
         ("proto-max-bulk-len", BULK_BYTES_ANNOUNCED_MAX.to_string()),
-        ("requirepass", String::new()),
+        // That there is one is no secret, what it is is.
+        ("requirepass", context.server.password.as_ref().map_or_else(String::new, |_| "(set)".into())),
         ("save", String::new()),
         ("tcp-keepalive", "0".into()),
         ("timeout", "0".into()),

@@ -10,6 +10,11 @@ use crate::resp::Reply;
 /// How much of a name or an argument that a client sent is repeated to it, in bytes.
 const QUOTED_BYTES_MAX: usize = 128;
 
+/// To a client that has not given the password.
+pub(super) const NOAUTH: &str = "NOAUTH Authentication required.";
+pub(super) const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+    HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
+    the same time";
 pub(crate) const SYNTAX: &str = "ERR syntax error";
 /// What may have become of a write.
 const UNKNOWN: &str = "outcome unknown: the write may have taken effect, or may yet";
@@ -86,6 +91,7 @@ pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
         Error::BatchTooLarge { .. }
         | Error::EmptyBatch
         | Error::Impossible { .. }
+        | Error::Refused(_)
         | Error::Directory(_)
         | Error::Open(_)
         | Error::Internal(_) => Reply::error(format!("ERR {error}")),

@@ -91,6 +91,9 @@ pub(crate) fn run(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     context.session.client.used(spec.name);
     match errors::check_arity(spec, arguments.len()) {
         Some(error) => error.into(),
+        None if session::must_authenticate(context) && !spec.flags.contains(&"no_auth") => {
+            Reply::error(errors::NOAUTH).into()
+        }
         None => (spec.run)(context, arguments),
     }
 }

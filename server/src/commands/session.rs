@@ -10,6 +10,7 @@ use crate::server::REDIS_VERSION;
 const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the default user. \
     Are you sure your configuration is correct?";
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+const DEFAULT_USER: &[u8] = b"default";
 const BAD_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
 
 pub(super) fn ping(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
@@ -41,17 +42,28 @@ pub(super) fn select(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     }
 }
 
-pub(super) fn auth(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
+pub(super) fn auth(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     match arguments {
-        [_, _] => Reply::error(NO_PASSWORD).into(),
-        [_, user, _] => authenticate(user).map_or(Reply::OK, Reply::error).into(),
+        [_, _] if context.server.password.is_none() => Reply::error(NO_PASSWORD).into(),
+        [_, password] => authenticate(context, DEFAULT_USER, password).map_or(Reply::OK, Reply::error).into(),
+        [_, user, password] => authenticate(context, user, password).map_or(Reply::OK, Reply::error).into(),
         _ => Reply::error(errors::SYNTAX).into(),
     }
 }
 
-/// There is one user, without a password: any will do, as in Redis.
-fn authenticate(user: &[u8]) -> Option<&'static str> {
-    if user == b"default" { None } else { Some(WRONG_PASSWORD) }
+/// There is one user. If it has no password, any will do, as in Redis.
+fn authenticate(context: &mut Context<'_>, user: &[u8], password: &[u8]) -> Option<&'static str> {
+    let is_right = context.server.password.as_ref().is_none_or(|right| right.is(password));
+    if user != DEFAULT_USER || !is_right {
+        return Some(WRONG_PASSWORD);
+    }
+    context.session.is_authenticated = true;
+    None
+}
+
+/// Whether there is a password that the client has not given.
+pub(super) fn must_authenticate(context: &Context<'_>) -> bool {
+    context.server.password.is_some() && !context.session.is_authenticated
 }
 
 pub(super) fn hello(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
@@ -66,10 +78,13 @@ pub(super) fn hello(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
         Ok(protocol) => protocol,
         Err(error) => return Reply::error(error).into(),
     };
-    let name = match hello_options(arguments.get(2..).unwrap_or_default()) {
+    let name = match hello_options(context, arguments.get(2..).unwrap_or_default()) {
         Ok(name) => name,
         Err(error) => return error.into(),
     };
+    if must_authenticate(context) {
+        return Reply::error(errors::NOAUTH_HELLO).into();
+    }
     if let Some(name) = name {
         context.session.client.set_name(&name);
     }
@@ -78,12 +93,12 @@ pub(super) fn hello(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 /// The name that the options give to the connection.
-fn hello_options(mut words: &[Bytes]) -> Result<Option<Bytes>, Reply> {
+fn hello_options(context: &mut Context<'_>, mut words: &[Bytes]) -> Result<Option<Bytes>, Reply> {
     let mut name = None;
     while let Some((option, rest)) = words.split_first() {
         match (&option.to_ascii_uppercase()[..], rest) {
-            (b"AUTH", [user, _, rest @ ..]) => {
-                authenticate(user).map_or(Ok(()), |error| Err(Reply::error(error)))?;
+            (b"AUTH", [user, password, rest @ ..]) => {
+                authenticate(context, user, password).map_or(Ok(()), |error| Err(Reply::error(error)))?;
                 words = rest;
             }
             (b"SETNAME", [wanted, rest @ ..]) => {

@@ -4,5 +4,6 @@
 
 mod command_line;
 mod commands;
+mod password;
 mod pipelines;
 mod support;

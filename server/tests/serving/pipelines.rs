@@ -136,6 +136,6 @@ fn a_server_that_stops_answers_what_it_has_taken() {
         assert_eq!(line, format!(":{number}"));
     }
     // Commands that had arrived may have been left unread, but none was carried out and left unanswered.
-    let value = running.server.cluster().engine(0).get("k").wait().unwrap().unwrap();
+    let value = running.server.hosted().engines()[0].get("k").wait().unwrap().unwrap();
     assert_eq!(value, (answered + 1).to_string());
 }

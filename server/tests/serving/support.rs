@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skep_engine::{LocalCluster, LocalConfig};
-use skep_server::{Server, ServerConfig, admin, listener};
+use skep_server::{Password, Server, ServerConfig, admin, listener};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -22,6 +22,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start() -> Running {
+        Running::start_with_password("")
+    }
+
+    /// An empty password is none.
+    pub(crate) fn start_with_password(password: &str) -> Running {
         let data = tempfile::tempdir().unwrap();
         let mut config = LocalConfig::new(data.path().join("data"));
         config.segment_bytes = 32 << 20;
@@ -32,8 +37,10 @@ impl Running {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (clients, address) = bind(&runtime);
         let (probes, admin) = bind(&runtime);
+        let password = Password::new(password);
         let request_timeout = Duration::from_secs(5);
-        let config = ServerConfig { listen: address, data: data.path().to_owned(), request_timeout };
+        let config =
+            ServerConfig { listen: address, data: data.path().to_owned(), request_timeout, password };
         let server = Arc::new(Server::new(cluster, config));
         let listening = Some(runtime.spawn(listener::serve(Arc::clone(&server), clients)));
         runtime.spawn(admin::serve(Arc::clone(&server), probes));
@@ -56,7 +63,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
-        self.server.cluster().close().unwrap();
+        self.server.hosted().close().unwrap();
     }
 }
 
