@@ -3,19 +3,22 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use skep_raftstore::ids::RegionId;
 use skep_raftstore::machine::{Fatal, MachineFactory, StateMachine};
 use skep_raftstore::store::{
-    Birth, Disks, Inboxes, NoWatcher, StoreConfig, StoreParts, Surroundings, SystemClock, TICK,
+    Birth, Disks, Inboxes, StoreConfig, StoreParts, Surroundings, SystemClock, TICK, Watcher,
 };
+use skep_raftstore::transport;
 use skep_raftstore::transport::tcp::{TcpLimits, TcpTransport};
-use skep_raftstore::transport::{self, Receiver};
 use skep_wal::{Disk, RealDisk, WalConfig};
 
 use crate::config::{StoreSettings, Timing};
 use crate::descriptor::RegionDescriptor;
+use crate::engine::chart::Chart;
+use crate::engine::steward::Errand;
 use crate::machine::MemoryMachine;
 use crate::region::RegionMachine;
 use crate::store_dir::{DirectoryError, Problem, StoreDir};
@@ -28,6 +31,10 @@ pub(crate) struct Assembled {
     pub(crate) transport: Arc<TcpTransport>,
     /// Its regions, as their machines describe them.
     pub(crate) regions: Vec<RegionDescriptor>,
+    /// What its workers talk to.
+    pub(crate) chart: Arc<Chart>,
+    /// The way to its steward.
+    pub(crate) errands: (Sender<Errand>, Receiver<Errand>),
 }
 
 /// Opens the store in `dir`. `births` are made if the store is not born yet, and then it is.
@@ -48,16 +55,18 @@ pub(crate) fn assemble(
             life: identity.life,
         },
         listener,
-        Arc::clone(&inboxes) as Arc<dyn Receiver>,
+        Arc::clone(&inboxes) as Arc<dyn transport::Receiver>,
         TcpLimits::default(),
     )
     .map_err(|error| Error::Open(format!("it cannot listen for other stores: {error}")))?;
+    let errands = channel();
+    let chart = Arc::new(Chart::new(errands.0.clone()));
     let around = Surroundings {
         clock: Arc::new(SystemClock::new()),
         transport: Arc::clone(&transport) as Arc<dyn transport::Transport>,
         factory: Arc::new(MemoryMachines),
         inboxes,
-        watcher: Arc::new(NoWatcher),
+        watcher: Arc::clone(&chart) as Arc<dyn Watcher>,
     };
     let is_born = dir.identity().is_born;
     let births = if is_born { Vec::new() } else { births };
@@ -70,7 +79,7 @@ pub(crate) fn assemble(
     if !is_born {
         dir.set_born()?;
     }
-    Ok(Assembled { dir, parts, transport, regions })
+    Ok(Assembled { dir, parts, transport, regions, chart, errands })
 }
 
 /// Takes the address that other stores connect to.
@@ -89,6 +98,7 @@ fn store_config(dir: &StoreDir, settings: &StoreSettings) -> Result<StoreConfig,
         workers: settings.workers,
         apply_threads: settings.apply_threads,
         request_timeout: settings.request_timeout,
+        large_bytes: settings.split_bytes,
         ..StoreConfig::new(identity.store, identity.life, draw::seed()?)
     })
 }

@@ -11,6 +11,7 @@ const WORKERS: usize = 1;
 /// What is in memory does not block, so that one thread applies for all regions.
 const APPLY_THREADS: usize = 1;
 const SEGMENT_BYTES: u64 = 64 << 20;
+const SPLIT_BYTES: u64 = 64 << 20;
 
 /// Any free port, reachable from this machine alone.
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -36,6 +37,8 @@ pub struct EngineConfig {
     /// Bytes of a segment of the log: a multiple of 4 KiB, at most 1 GiB. 64 MiB. A command takes half of one at most,
     /// so that below 34 MiB the largest are refused.
     pub segment_bytes: u64,
+    /// A region whose keys and values take more bytes than this is split. 64 MiB: a replica of it is moved in a second.
+    pub split_bytes: u64,
 }
 
 impl EngineConfig {
@@ -50,6 +53,7 @@ impl EngineConfig {
             workers: WORKERS,
             apply_threads: APPLY_THREADS,
             segment_bytes: SEGMENT_BYTES,
+            split_bytes: SPLIT_BYTES,
         }
     }
 
@@ -60,6 +64,7 @@ impl EngineConfig {
             apply_threads: self.apply_threads,
             segment_bytes: self.segment_bytes,
             timing: Timing::default(),
+            split_bytes: self.split_bytes,
         }
     }
 }
@@ -81,6 +86,8 @@ pub struct LocalConfig {
     pub apply_threads: usize,
     /// As in [`EngineConfig`], for each store.
     pub segment_bytes: u64,
+    /// As in [`EngineConfig`].
+    pub split_bytes: u64,
 }
 
 impl LocalConfig {
@@ -94,6 +101,7 @@ impl LocalConfig {
             workers: WORKERS,
             apply_threads: APPLY_THREADS,
             segment_bytes: SEGMENT_BYTES,
+            split_bytes: SPLIT_BYTES,
         }
     }
 
@@ -103,6 +111,7 @@ impl LocalConfig {
             workers: self.workers,
             apply_threads: self.apply_threads,
             segment_bytes: self.segment_bytes,
+            split_bytes: self.split_bytes,
             timing: Timing::default(),
         }
     }
@@ -129,6 +138,8 @@ pub struct ClusteredConfig {
     pub apply_threads: usize,
     /// As in [`EngineConfig`].
     pub segment_bytes: u64,
+    /// As in [`EngineConfig`].
+    pub split_bytes: u64,
     /// When leaders are missed.
     pub timing: Timing,
 }
@@ -168,6 +179,7 @@ impl ClusteredConfig {
             workers: WORKERS,
             apply_threads: APPLY_THREADS,
             segment_bytes: SEGMENT_BYTES,
+            split_bytes: SPLIT_BYTES,
             timing: Timing::default(),
         }
     }
@@ -179,6 +191,7 @@ impl ClusteredConfig {
             apply_threads: self.apply_threads,
             segment_bytes: self.segment_bytes,
             timing: self.timing,
+            split_bytes: self.split_bytes,
         }
     }
 }
@@ -191,6 +204,7 @@ pub(crate) struct StoreSettings {
     pub(crate) apply_threads: usize,
     pub(crate) segment_bytes: u64,
     pub(crate) timing: Timing,
+    pub(crate) split_bytes: u64,
 }
 
 /// Whether a directory was new, and what is in it.

@@ -1,14 +1,18 @@
 //! Which region has a key: the routing table of one store.
 //!
-//! The table is a hint that corrects itself: a region that is asked for a key that it does not have answers with what
-//! it knows, and the newer of two descriptors wins wherever they overlap.
+//! The table learns what the replicas of this store say of themselves, and what regions answer that are asked for a key which
+//! they do not have; the newer of two descriptors wins wherever they overlap. A piece changes hands only when nothing is
+//! on its way to the region that had it (see [`Flow`]).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use skep_raftstore::ids::{Epoch, RegionId};
+use skep_raftstore::raft::Membership;
 
 use crate::descriptor::RegionDescriptor;
+use crate::flow::Flow;
 
 /// Routes keys to regions. Readers take a snapshot; it is replaced, never changed.
 pub(crate) struct Directory {
@@ -20,6 +24,7 @@ pub(crate) struct Directory {
 ///
 /// Invariant: the pieces tile the key space: the first starts at the empty key, starts grow, each ends where the next
 /// one starts, and the last has no end.
+#[derive(Clone)]
 pub(crate) struct Table {
     pieces: Vec<Piece>,
 }
@@ -28,103 +33,143 @@ pub(crate) struct Table {
 #[derive(Clone)]
 struct Piece {
     start: Bytes,
-    region: Arc<RegionDescriptor>,
+    place: Arc<Place>,
 }
 
-/// The regions that a store starts with leave a gap, or overlap, at this key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct NotTiling {
-    pub(crate) at: Bytes,
+/// A region at one version, and what is on its way there.
+pub(crate) struct Place {
+    pub(crate) region: RegionDescriptor,
+    pub(crate) flow: Arc<Flow>,
+}
+
+/// Older than every region: it has what nobody is known to have.
+const NOBODY: RegionId = RegionId(0);
+
+impl Default for Directory {
+    /// Nothing is known.
+    fn default() -> Directory {
+        let region = RegionDescriptor {
+            id: NOBODY,
+            start: Bytes::new(),
+            end: None,
+            epoch: Epoch { version: 0, membership: 0 },
+            membership: Membership::default(),
+        };
+        let place = Arc::new(Place { region, flow: Arc::new(Flow::closed()) });
+        let table = Table { pieces: vec![Piece { start: Bytes::new(), place }] };
+        Directory { table: RwLock::new(Arc::new(table)) }
+    }
 }
 
 impl Directory {
-    /// A table of regions that tile the key space, in any order.
-    pub(crate) fn new(mut regions: Vec<RegionDescriptor>) -> Result<Directory, NotTiling> {
-        regions.sort_unstable_by(|a, b| a.start.cmp(&b.start));
-        let mut next = Some(Bytes::new());
-        for region in &regions {
-            if next.as_ref() != Some(&region.start) {
-                return Err(NotTiling { at: next.unwrap_or_else(|| region.start.clone()) });
-            }
-            next.clone_from(&region.end);
-        }
-        if let Some(at) = next {
-            return Err(NotTiling { at });
-        }
-        let pieces =
-            regions.into_iter().map(|region| Piece { start: region.start.clone(), region: Arc::new(region) });
-        let table = Table { pieces: pieces.collect() };
-        table.check_tiles();
-        Ok(Directory { table: RwLock::new(Arc::new(table)) })
-    }
-
     /// The table as it is now.
     pub(crate) fn table(&self) -> Arc<Table> {
         Arc::clone(&self.table.read())
     }
 
-    /// Takes in what a region says about itself. Whether that was news.
-    pub(crate) fn learn(&self, region: &RegionDescriptor) -> bool {
-        let mut held = self.table.write();
-        let Some(table) = held.with(region) else { return false };
+    /// Puts a table in force. To be called by one thread at a time.
+    pub(crate) fn replace(&self, table: Table) {
         table.check_tiles();
-        *held = Arc::new(table);
-        true
+        *self.table.write() = Arc::new(table);
     }
 }
 
 impl Table {
+    /// Where `key` is, as far as is known.
+    pub(crate) fn place_of(&self, key: &[u8]) -> &Arc<Place> {
+        let after = self.pieces.partition_point(|piece| piece.start <= *key);
+        &self.pieces[after - 1].place
+    }
+
     /// The region that has `key`, as far as is known.
     pub(crate) fn region_of(&self, key: &[u8]) -> &RegionDescriptor {
-        let after = self.pieces.partition_point(|piece| piece.start <= *key);
-        &self.pieces[after - 1].region
+        &self.place_of(key).region
     }
 
     /// Whether all `keys` lie in one region. It is asked for the first of them.
     pub(crate) fn one_region<'a>(&self, mut keys: impl Iterator<Item = &'a [u8]>) -> bool {
         let Some(first) = keys.next() else { return true };
-        let region = self.region_of(first);
-        keys.all(|key| region.contains(key))
+        let place = self.place_of(first);
+        keys.all(|key| Arc::ptr_eq(self.place_of(key), place))
     }
 
-    /// All regions, in the order of their keys.
+    /// All regions that are known, in the order of their keys.
     pub(crate) fn regions(&self) -> Vec<RegionDescriptor> {
         let mut regions: Vec<RegionDescriptor> = Vec::with_capacity(self.pieces.len());
-        for piece in &self.pieces {
-            if regions.last().is_none_or(|last| last.id != piece.region.id) {
-                regions.push((*piece.region).clone());
+        for piece in self.pieces.iter().filter(|piece| piece.place.region.id != NOBODY) {
+            if regions.last().is_none_or(|last| last.id != piece.place.region.id) {
+                regions.push(piece.place.region.clone());
             }
         }
         regions
     }
 
-    /// This table with `new` wherever it is newer; `None` if it is so nowhere.
-    fn with(&self, new: &RegionDescriptor) -> Option<Table> {
-        let shared = Arc::new(new.clone());
-        let mut pieces: Vec<Piece> = Vec::with_capacity(self.pieces.len() + 2);
-        let mut push = |start: &Bytes, region: &Arc<RegionDescriptor>| {
-            if pieces.last().is_none_or(|last| !Arc::ptr_eq(&last.region, region)) {
-                pieces.push(Piece { start: start.clone(), region: Arc::clone(region) });
-            }
-        };
-        let mut news = false;
-        for (at, old) in self.pieces.iter().enumerate() {
-            let end = self.pieces.get(at + 1).map(|next| &next.start);
-            let overlap = overlap((&old.start, end), (&new.start, new.end.as_ref()));
-            let Some((from, to)) = overlap.filter(|_| is_newer(new, &old.region)) else {
-                push(&old.start, &old.region);
-                continue;
-            };
-            news = true;
-            if old.start < *from {
-                push(&old.start, &old.region);
-            }
-            push(from, &shared);
-            if let Some(to) = to.filter(|to| end.is_none_or(|end| *to < end)) {
-                push(to, &old.region);
+    /// Closes the flows of all that `new` replaces. Whether there is any.
+    pub(crate) fn close_for(&self, new: &RegionDescriptor) -> bool {
+        let mut any = false;
+        for (_, piece) in self.older_than(new) {
+            any = true;
+            if piece.place.region.epoch.version < new.epoch.version {
+                piece.place.flow.close();
             }
         }
-        news.then_some(Table { pieces })
+        any
+    }
+
+    /// Takes in `new` wherever it is newer and nothing is on its way to what it replaces. Whether that is everywhere.
+    pub(crate) fn learn(&mut self, new: &RegionDescriptor) -> bool {
+        let same = |piece: &Piece| {
+            let old = &piece.place.region;
+            (old.id == new.id && old.epoch.version == new.epoch.version)
+                .then(|| Arc::clone(&piece.place.flow))
+        };
+        let flow = self.older_than(new).find_map(|(_, piece)| same(piece)).unwrap_or_default();
+        let place = Arc::new(Place { region: new.clone(), flow });
+        let may_go = |piece: &Piece| same(piece).is_some() || piece.place.flow.is_drained();
+        let replaced: Vec<usize> =
+            self.older_than(new).filter(|(_, piece)| may_go(piece)).map(|(at, _)| at).collect();
+        self.pieces = self.with(&place, &replaced);
+        self.older_than(new).next().is_none()
+    }
+
+    /// The pieces that `new` would replace, and where they stand.
+    fn older_than<'a>(&'a self, new: &'a RegionDescriptor) -> impl Iterator<Item = (usize, &'a Piece)> {
+        let is_older = |(at, piece): &(usize, &Piece)| {
+            is_newer(new, &piece.place.region)
+                && overlap((&piece.start, self.end_of(*at)), (&new.start, new.end.as_ref())).is_some()
+        };
+        self.pieces.iter().enumerate().filter(is_older)
+    }
+
+    fn end_of(&self, at: usize) -> Option<&Bytes> {
+        self.pieces.get(at + 1).map(|next| &next.start)
+    }
+
+    /// The pieces with `new` in the place of those that stand at `replaced`, as far as it covers them.
+    fn with(&self, new: &Arc<Place>, replaced: &[usize]) -> Vec<Piece> {
+        let mut pieces: Vec<Piece> = Vec::with_capacity(self.pieces.len() + 2);
+        let mut push = |start: &Bytes, place: &Arc<Place>| {
+            if pieces.last().is_none_or(|last| !Arc::ptr_eq(&last.place, place)) {
+                pieces.push(Piece { start: start.clone(), place: Arc::clone(place) });
+            }
+        };
+        for (at, old) in self.pieces.iter().enumerate() {
+            let end = self.end_of(at);
+            let region = &new.region;
+            let overlap = overlap((&old.start, end), (&region.start, region.end.as_ref()));
+            let Some((from, to)) = overlap.filter(|_| replaced.contains(&at)) else {
+                push(&old.start, &old.place);
+                continue;
+            };
+            if old.start < *from {
+                push(&old.start, &old.place);
+            }
+            push(from, new);
+            if let Some(to) = to.filter(|to| end.is_none_or(|end| *to < end)) {
+                push(to, &old.place);
+            }
+        }
+        pieces
     }
 
     fn check_tiles(&self) {

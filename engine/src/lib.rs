@@ -14,15 +14,19 @@
 //!
 //! The answer to a write comes when a quorum has made it durable; a read is linearizable.
 
+pub use skep_raftstore::ids::{RegionId, StoreId};
+
 pub use cluster_status::{ClusterStatus, MemberCondition, MemberStatus};
 pub use clustered::{ClusteredStore, Phase, STORES_MAX};
 pub use command::{Answer, Command, Condition, Write};
 pub use config::{ClusteredConfig, EngineConfig, LocalConfig, Opened, Timing};
 pub use descriptor::RegionDescriptor;
-pub use engine::Engine;
+pub use engine::{Engine, RegionInfo};
 pub use error::Error;
 pub use layout::Unreadable;
-pub use limits::{COMMAND_BYTES_MAX, KEY_BYTES_MAX, REGIONS_MAX, SCAN_BYTES_MAX, VALUE_BYTES_MAX};
+pub use limits::{
+    COMMAND_BYTES_MAX, KEY_BYTES_MAX, REGIONS_MAX, SCAN_BYTES_MAX, SPLIT_KEY_BYTES_MAX, VALUE_BYTES_MAX,
+};
 pub use local::LocalCluster;
 pub use store_dir::{DirectoryError, Problem};
 pub use ticket::Ticket;
@@ -33,6 +37,7 @@ pub mod region;
 
 mod assemble;
 mod boundaries;
+mod change_bytes;
 mod cluster_status;
 mod clustered;
 mod command;
@@ -43,10 +48,12 @@ mod directory;
 mod draw;
 mod engine;
 mod error;
+mod flow;
 mod layout;
 mod limits;
 mod local;
 mod plan;
+mod region_ids;
 mod reply_bytes;
 mod sessions;
 mod store_dir;

@@ -10,6 +10,13 @@ pub const KEY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a bound of a scan: what follows a largest key directly is one byte longer.
 pub(crate) const BOUND_BYTES_MAX: usize = KEY_BYTES_MAX + 1;
 
+/// Bytes of a key at which a region is split: two of them, and the replicas, are what a region is born with.
+/// Beyond: [`Error::KeyTooLarge`].
+pub const SPLIT_KEY_BYTES_MAX: usize = 16 << 10;
+
+/// Regions that one split makes, at most: they are all made in one go.
+pub(crate) const SPLIT_PIECES_MAX: usize = 64;
+
 /// Bytes of a value. A value travels and is applied as a piece of one log entry, which holds up everything behind it.
 /// Beyond: [`Error::ValueTooLarge`], also if appending would make one.
 pub const VALUE_BYTES_MAX: usize = 8 << 20;

@@ -10,6 +10,8 @@
 //! | 4 | a value | all that follows |
 //! | 5 | no value | |
 //! | 6 | pairs | count: u32, so many of: key: string, value: string; is there a key to go on from: u8 (0, 1), that key: string |
+//! | 32 | regions: a split was done, and these came of it | count: u16, so many descriptors: string |
+//! | 33 | keys at which a region could be split | count: u16, so many: string |
 //! | 64 | stale: another region has this key | count: u16, so many descriptors: string |
 //! | 65 | not an integer | |
 //! | 66 | overflow | |
@@ -33,6 +35,8 @@ const INTEGER: u8 = 3;
 const VALUE: u8 = 4;
 const NO_VALUE: u8 = 5;
 const PAIRS: u8 = 6;
+const REGIONS: u8 = 32;
+const KEYS: u8 = 33;
 const STALE: u8 = 64;
 const NOT_AN_INTEGER: u8 = 65;
 const OVERFLOW: u8 = 66;
@@ -51,6 +55,10 @@ const PAIR_BYTES_MIN: usize = 8;
 pub(crate) enum Reply {
     /// It was carried out.
     Answer(Answer),
+    /// A split was done; this is what came of it.
+    Regions(Vec<RegionDescriptor>),
+    /// A region could be split here.
+    Keys(Vec<Bytes>),
     /// Its key lies elsewhere: in one of these, perhaps.
     Stale(Vec<RegionDescriptor>),
     /// It was not carried out.
@@ -144,6 +152,20 @@ pub(crate) fn stale(regions: &[&RegionDescriptor]) -> Bytes {
     Bytes::from(out)
 }
 
+pub(crate) fn regions(regions: &[RegionDescriptor]) -> Bytes {
+    let mut out = vec![REGIONS];
+    out.extend_from_slice(&(regions.len() as u16).to_le_bytes());
+    regions.iter().for_each(|region| put_string(&mut out, &region.encode()));
+    Bytes::from(out)
+}
+
+pub(crate) fn keys<K: AsRef<[u8]>>(keys: &[K]) -> Bytes {
+    let mut out = vec![KEYS];
+    out.extend_from_slice(&(keys.len() as u16).to_le_bytes());
+    keys.iter().for_each(|key| put_string(&mut out, key.as_ref()));
+    Bytes::from(out)
+}
+
 pub(crate) fn rejected(why: Rejection) -> Bytes {
     Bytes::from_static(match why {
         Rejection::NotAnInteger => &[NOT_AN_INTEGER],
@@ -176,6 +198,8 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<Reply, Unreadable> {
         VALUE => return Ok(Reply::Answer(Answer::Value(Some(bytes.slice(1..))))),
         NO_VALUE => Reply::Answer(Answer::Value(None)),
         PAIRS => decode_pairs(bytes, &mut from)?,
+        REGIONS => Reply::Regions(decode_regions(&mut from)?),
+        KEYS => Reply::Keys(decode_keys(bytes, &mut from)?),
         STALE => Reply::Stale(decode_regions(&mut from)?),
         NOT_AN_INTEGER => Reply::Rejected(Rejection::NotAnInteger),
         OVERFLOW => Reply::Rejected(Rejection::Overflow),
@@ -205,6 +229,11 @@ fn decode_pairs(bytes: &Bytes, from: &mut Reader<'_>) -> Result<Reply, Unreadabl
     let more = from.flag("rest of a scan")?;
     let resume = if more { Some(bytes.slice_ref(from.string(BOUND_BYTES_MAX)?)) } else { None };
     Ok(Reply::Answer(Answer::Pairs { pairs, resume }))
+}
+
+fn decode_keys(bytes: &Bytes, from: &mut Reader<'_>) -> Result<Vec<Bytes>, Unreadable> {
+    let count = from.u16()?;
+    (0..count).map(|_| from.string(KEY_BYTES_MAX).map(|key| bytes.slice_ref(key))).collect()
 }
 
 fn decode_regions(from: &mut Reader<'_>) -> Result<Vec<RegionDescriptor>, Unreadable> {
@@ -268,6 +297,7 @@ mod tests {
             check_golden(Reply::Rejected(why), rejected(why), golden);
         }
         check_golden(Reply::Failed("why".into()), failed("why"), b"\x48why");
+        check_golden(Reply::Keys(vec!["k".into()]), keys(&["k"]), b"\x21\x01\0\x01\0\0\0k");
         let region = RegionDescriptor {
             id: RegionId(1),
             start: Bytes::new(),
@@ -275,6 +305,9 @@ mod tests {
             epoch: Epoch { version: 1, membership: 1 },
             membership: Default::default(),
         };
+        let written = regions(&[region.clone()]);
+        assert_eq!(written[..7], *b"\x20\x01\0\x24\0\0\0");
+        assert_eq!(decode(&written), Ok(Reply::Regions(vec![region.clone()])));
         let written = stale(&[&region]);
         assert_eq!(written[..7], *b"\x40\x01\0\x24\0\0\0");
         assert_eq!(decode(&written), Ok(Reply::Stale(vec![region])));

@@ -6,6 +6,7 @@
 //! LOCK         held while the store is open
 //! wal/         the log
 //! snapshots/   checkpoints, and snapshots on their way
+//! region-ids   which names of regions were given; there once one was
 //! ```
 //!
 //! Order of making: directory, `LOCK`, `identity`, the rest, the store's regions, and last a mark in `identity` that
@@ -35,6 +36,7 @@ const IDENTITY_NEW: &str = "identity.new";
 const LOCK: &str = "LOCK";
 const LOG: &str = "wal";
 const SNAPSHOTS: &str = "snapshots";
+const REGION_IDS: &str = "region-ids";
 
 /// A store's directory, locked.
 #[derive(Debug)]
@@ -126,6 +128,11 @@ impl StoreDir {
     /// Where checkpoints lie.
     pub(crate) fn snapshots(&self) -> PathBuf {
         self.path.join(SNAPSHOTS)
+    }
+
+    /// Where it stands which names of regions were given.
+    pub(crate) fn region_ids(&self) -> PathBuf {
+        self.path.join(REGION_IDS)
     }
 
     pub(crate) fn path(&self) -> &Path {

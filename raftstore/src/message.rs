@@ -81,6 +81,9 @@ pub enum RequestKind {
     /// Like a write, and may change which keys the region has. What arrives after it waits until it is applied, so that
     /// there is at most one under way.
     Change = 3,
+    /// The leader is to hand over to the replica whose id (eight bytes, little-endian) is the body. Answered when that has
+    /// begun.
+    Lead = 4,
 }
 
 /// Answers, each to one command.

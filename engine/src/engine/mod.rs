@@ -1,7 +1,8 @@
 //! One store's front: takes commands for any key, sends each to the region that has it, and answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use skep_raftstore::ids::{ClusterId, Life, RegionId, StoreId};
@@ -13,13 +14,23 @@ use crate::config::{EngineConfig, Opened, StoreSettings};
 use crate::descriptor::RegionDescriptor;
 use crate::directory::Directory;
 use crate::limits::{COMMAND_BYTES_MAX, REGIONS_MAX};
+use crate::region_ids::RegionIds;
 use crate::store_dir::{self, DirectoryError, Found, Identity, NO_CLUSTER, Problem, StoreDir};
 use crate::{Answer, Command, Error, draw, plan};
+use crossing::Crossing;
+use route::Answered;
+use steward::Errand;
 
 mod batches;
+pub(crate) mod chart;
+mod crossing;
+mod ranges;
 pub(crate) mod route;
 mod scan;
+pub(crate) mod steward;
 mod typed;
+
+pub use ranges::RegionInfo;
 
 /// How long closing waits for other stores to take over what this one leads.
 const HAND_OVER: Duration = Duration::from_millis(500);
@@ -46,6 +57,12 @@ struct Inner {
     store: Store,
     transport: Arc<TcpTransport>,
     directory: Directory,
+    crossing: Crossing,
+    /// How many commands were given.
+    given: AtomicU64,
+    region_ids: RegionIds,
+    split_bytes: u64,
+    errands: Sender<Errand>,
     request_timeout: Duration,
     command_bytes_max: usize,
     opened: Opened,
@@ -83,17 +100,20 @@ impl Engine {
         settings: &StoreSettings,
         is_new: bool,
     ) -> Result<Engine, Error> {
-        let Assembled { dir, parts, transport, regions } = assembled;
+        let Assembled { dir, parts, transport, regions, chart, errands } = assembled;
         let count = regions.len() as u32;
-        let directory = Directory::new(regions).map_err(|gap| {
-            let at = gap.at.escape_ascii();
-            Error::Open(format!("{}: no region, or two, have the key \"{at}\"", dir.path().display()))
-        })?;
+        let region_ids = RegionIds::open(dir.identity().store, &dir.region_ids())?;
+        let (sender, receiver) = errands;
         let store = parts.spawn().map_err(|error| Error::Open(error.to_string()))?;
         let inner = Inner {
             store,
             transport,
-            directory,
+            directory: Directory::default(),
+            crossing: Crossing::default(),
+            given: AtomicU64::new(0),
+            region_ids,
+            split_bytes: settings.split_bytes,
+            errands: sender,
             request_timeout: settings.request_timeout,
             command_bytes_max: COMMAND_BYTES_MAX.min(settings.segment_bytes as usize / 2),
             opened: if is_new { Opened::New { regions: count } } else { Opened::Existing { regions: count } },
@@ -101,7 +121,11 @@ impl Engine {
             is_closed: AtomicBool::new(false),
             _dir: dir,
         };
-        Ok(Engine { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        inner.learn(&regions);
+        chart.tell(&inner);
+        steward::start(&inner, receiver)?;
+        Ok(Engine { inner })
     }
 
     /// Carries out `command`, and calls `reply` with the answer: on a thread of the store, which it must not block, or
@@ -111,8 +135,16 @@ impl Engine {
     /// given before it. A write that is given while an earlier read is unanswered may take effect before that read.
     pub fn execute(&self, command: Command, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
         match self.inner.routed(&command) {
-            Ok(route) => route::submit(&self.inner, route, reply),
+            Ok(route) => route::submit(&self.inner, route, |(answer, _)| reply(answer)),
             Err(error) => reply(Err(error)),
+        }
+    }
+
+    /// The same; `reply` is also told which region it was that answered.
+    fn execute_knowing(&self, command: &Command, reply: impl for<'a> FnOnce(Answered<'a>) + Send + 'static) {
+        match self.inner.routed(command) {
+            Ok(route) => route::submit(&self.inner, route, reply),
+            Err(error) => reply((Err(error), None)),
         }
     }
 
@@ -195,12 +227,19 @@ fn new_identity(cluster: Option<ClusterId>) -> Result<Identity, Error> {
 }
 
 impl Inner {
+    fn next_given(&self) -> u64 {
+        self.given.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn close(&self, hand_over: Duration) {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return;
         }
+        // It has gone already if nobody listens.
+        let _ = self.errands.send(Errand::Stop);
         self.store.hand_over(hand_over);
         self.store.stop();
+        self.stop_crossing(&Error::StoreStopped("it was closed".into()));
         self.transport.stop();
     }
 }

@@ -4,13 +4,13 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
-use skep_raftstore::ids::RegionId;
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::store::{Request, SubmitError};
 
 use super::Inner;
+use super::crossing::Reply as BoxedReply;
 use crate::descriptor::RegionDescriptor;
-use crate::directory::Table;
+use crate::directory::{Place, Table};
 use crate::reply_bytes::{self, Rejection, Reply};
 use crate::{Answer, Command, Error, command_bytes, limits};
 
@@ -20,18 +20,25 @@ const HOPS_MAX: u32 = 16;
 
 /// Where a command goes, and as what.
 pub(super) struct Route {
-    region: RegionId,
+    place: Arc<Place>,
     kind: RequestKind,
     body: Bytes,
 }
 
+/// An answer, and the region that gave it, if one did.
+pub(super) type Answered<'a> = (Result<Answer, Error>, Option<&'a RegionDescriptor>);
+
 /// A command that is under way.
-struct Pending<F> {
-    body: Bytes,
-    kind: RequestKind,
-    began: Instant,
-    hops: u32,
-    reply: F,
+pub(super) struct Pending<F> {
+    pub(super) body: Bytes,
+    pub(super) kind: RequestKind,
+    pub(super) began: Instant,
+    /// The order in which the commands of this store were given.
+    pub(super) given: u64,
+    pub(super) hops: u32,
+    /// Where it is on its way to.
+    pub(super) place: Option<Arc<Place>>,
+    pub(super) reply: F,
 }
 
 impl Inner {
@@ -52,24 +59,50 @@ fn route<B: AsRef<[u8]>>(table: &Table, command: &Command<B>) -> Result<Route, E
     {
         return Err(Error::CrossRegion);
     }
-    let region = table.region_of(command.first_key());
+    let place = Arc::clone(table.place_of(command.first_key()));
     let kind = if command.is_write() { RequestKind::Write } else { RequestKind::Read };
-    Ok(Route { region: region.id, kind, body: command_bytes::encode(region.epoch.version, command) })
+    let body = command_bytes::encode(place.region.epoch.version, command);
+    Ok(Route { place, kind, body })
 }
 
 /// Sends a command for the first time.
 pub(super) fn submit<F>(inner: &Arc<Inner>, route: Route, reply: F)
 where
-    F: FnOnce(Result<Answer, Error>) + Send + 'static,
+    F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
-    let Route { region, kind, body } = route;
-    send(inner, region, Pending { body, kind, began: Instant::now(), hops: 0, reply });
+    let Route { place, kind, body } = route;
+    let given = inner.next_given();
+    let pending = Pending { body, kind, began: Instant::now(), given, hops: 0, place: None, reply };
+    if place.flow.enter() {
+        send(inner, place, pending);
+    } else {
+        inner.wait(pending.boxed());
+    }
 }
 
-fn send<F>(inner: &Arc<Inner>, region: RegionId, pending: Pending<F>)
+/// Sends a command that has waited, by a table that is about to be in force.
+pub(super) fn send_again(inner: &Arc<Inner>, table: &Table, pending: Pending<BoxedReply>) {
+    let again = match command_bytes::decode(&pending.body) {
+        _ if pending.hops >= HOPS_MAX => Err(Error::NoRegion),
+        Ok((_, command)) => route(table, &command),
+        Err(error) => Err(Error::Internal(format!("a command is {error}"))),
+    };
+    match again {
+        Ok(Route { place, kind, body }) if place.flow.enter() => {
+            send(inner, place, Pending { body, kind, hops: pending.hops + 1, ..pending });
+        }
+        // Only this thread closes flows now, and it does not while it sends.
+        Ok(_) => (pending.reply)((Err(Error::NoRegion), None)),
+        Err(error) => (pending.reply)((Err(error), None)),
+    }
+}
+
+fn send<F>(inner: &Arc<Inner>, place: Arc<Place>, mut pending: Pending<F>)
 where
-    F: FnOnce(Result<Answer, Error>) + Send + 'static,
+    F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
+    let region = place.region.id;
+    pending.place = Some(place);
     // Weak: what is under way does not keep a store open whose owner has dropped it.
     let weak = Arc::downgrade(inner);
     let request = Request {
@@ -90,14 +123,27 @@ enum Outcome {
 
 fn finish<F>(inner: &Weak<Inner>, pending: Pending<F>, result: Result<Bytes, SubmitError>)
 where
-    F: FnOnce(Result<Answer, Error>) + Send + 'static,
+    F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
-    match outcome(result) {
-        Outcome::Done(answer) => (pending.reply)(answer),
-        Outcome::Moved(regions) => match inner.upgrade() {
-            Some(inner) => follow(&inner, pending, &regions),
-            None => (pending.reply)(Err(Error::StoreStopped("it was closed".into()))),
-        },
+    let inner = inner.upgrade();
+    match (outcome(result), inner) {
+        (Outcome::Done(answer), inner) => {
+            if let Some(inner) = inner {
+                inner.left(&pending.place);
+            }
+            (pending.reply)((answer, pending.place.as_ref().map(|place| &place.region)));
+        }
+        (Outcome::Moved(regions), Some(inner)) => inner.moved(pending.boxed(), &regions),
+        (Outcome::Moved(_), None) => {
+            (pending.reply)((Err(Error::StoreStopped("it was closed".into())), None));
+        }
+    }
+}
+
+impl<F: for<'a> FnOnce(Answered<'a>) + Send + 'static> Pending<F> {
+    fn boxed(self) -> Pending<BoxedReply> {
+        let Pending { body, kind, began, given, hops, place, reply } = self;
+        Pending { body, kind, began, given, hops, place, reply: Box::new(reply) }
     }
 }
 
@@ -111,6 +157,9 @@ fn outcome(result: Result<Bytes, SubmitError>) -> Outcome {
         Ok(Reply::Stale(regions)) => return Outcome::Moved(regions),
         Ok(Reply::Rejected(why)) => Err(rejected(why)),
         Ok(Reply::Failed(why)) => Err(Error::RegionStopped(why)),
+        Ok(Reply::Regions(_) | Reply::Keys(_)) => {
+            Err(Error::Internal("a command was answered as a split".into()))
+        }
         Err(error) => Err(Error::Internal(format!("a reply is {error}"))),
     })
 }
@@ -123,7 +172,7 @@ pub(crate) fn answer(result: Result<Bytes, SubmitError>) -> Result<Answer, Error
     }
 }
 
-fn refused(error: SubmitError) -> Error {
+pub(crate) fn refused(error: SubmitError) -> Error {
     match error {
         SubmitError::TimedOut => Error::TimedOut,
         SubmitError::Busy => Error::Busy,
@@ -134,35 +183,12 @@ fn refused(error: SubmitError) -> Error {
     }
 }
 
-fn rejected(why: Rejection) -> Error {
+pub(super) fn rejected(why: Rejection) -> Error {
     match why {
         Rejection::NotAnInteger => Error::NotAnInteger,
         Rejection::Overflow => Error::Overflow,
         Rejection::ValueTooLarge(bytes) => Error::ValueTooLarge { bytes: bytes as usize },
         Rejection::Answered | Rejection::EarlierLife | Rejection::Forgotten => Error::OutcomeUnknown,
         Rejection::Damaged => Error::Internal("a command arrived damaged".into()),
-    }
-}
-
-/// Sends a command once more, by what `regions` say. Nothing was done so far.
-fn follow<F>(inner: &Arc<Inner>, pending: Pending<F>, regions: &[RegionDescriptor])
-where
-    F: FnOnce(Result<Answer, Error>) + Send + 'static,
-{
-    regions.iter().for_each(|region| {
-        inner.directory.learn(region);
-    });
-    if pending.hops >= HOPS_MAX || pending.began.elapsed() >= inner.request_timeout {
-        return (pending.reply)(Err(Error::NoRegion));
-    }
-    let again = match command_bytes::decode(&pending.body) {
-        Ok((_, command)) => route(&inner.directory.table(), &command),
-        Err(error) => Err(Error::Internal(format!("a command is {error}"))),
-    };
-    match again {
-        Ok(Route { region, kind, body }) => {
-            send(inner, region, Pending { body, kind, hops: pending.hops + 1, ..pending });
-        }
-        Err(error) => (pending.reply)(Err(error)),
     }
 }

@@ -21,7 +21,7 @@ struct Scan {
     promise: Promise<Pairs>,
 }
 
-/// A sum on its way. Dropped by the last region that answers.
+/// A sum on its way: of several shares of the key space, each of which was one region's when it was begun.
 struct Sum {
     left: usize,
     total: u64,
@@ -46,13 +46,7 @@ impl Engine {
         // Held for one addition by whichever region answers.
         let sum = Arc::new(Mutex::new(sum));
         for region in regions {
-            let sum = Arc::clone(&sum);
-            self.execute(Command::CountKeys { key: region.start }, move |answer| {
-                let kept = sum.lock().add(answer);
-                if let Some((promise, total)) = kept {
-                    promise.keep(total);
-                }
-            });
+            count(self.clone(), Arc::clone(&sum), region.start, region.end);
         }
         ticket
     }
@@ -80,10 +74,30 @@ impl Scan {
     }
 }
 
+/// Adds the keys from `start` on and before `end` to a sum. A region that was split since answers for its part of them, and
+/// says where it ends: what follows is asked for next.
+fn count(engine: Engine, sum: Arc<Mutex<Sum>>, start: Bytes, end: Option<Bytes>) {
+    let next = engine.clone();
+    engine.execute_knowing(&Command::CountKeys { key: start }, move |(answer, region)| {
+        let is_before_end = |beyond: &Bytes| end.as_ref().is_none_or(|end| beyond < end);
+        let rest = region.and_then(|region| region.end.clone()).filter(is_before_end);
+        let kept = sum.lock().add(answer, rest.is_none());
+        match (kept, rest) {
+            (Some((promise, total)), _) => promise.keep(total),
+            (None, Some(start)) => count(next, sum, start, end),
+            (None, None) => {}
+        }
+    });
+}
+
 impl Sum {
-    /// The promise and what to keep it with, once that is certain.
-    fn add(&mut self, answer: Result<Answer, Error>) -> Option<(Promise<u64>, Result<u64, Error>)> {
-        self.left -= 1;
+    /// Adds an answer, perhaps the last of its share. The promise and what to keep it with, once that is certain.
+    fn add(
+        &mut self,
+        answer: Result<Answer, Error>,
+        is_last: bool,
+    ) -> Option<(Promise<u64>, Result<u64, Error>)> {
+        self.left -= usize::from(is_last);
         let failed = match answer {
             Ok(Answer::Integer(count)) => {
                 self.total += count as u64;

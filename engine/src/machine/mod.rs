@@ -46,6 +46,14 @@ pub trait KeyMachine: Send + 'static {
     /// Replaces all data by `pairs`, and what was committed with it by `system`. On an `Err` nothing has changed.
     fn replace(&mut self, pairs: &mut Pairs<'_>, system: &[u8]) -> Result<(), Fatal>;
 
+    /// Hands everything from `key` on over to another machine. Costs little, however much it is.
+    fn split_off(&mut self, key: &[u8]) -> Result<Self, Fatal>
+    where
+        Self: Sized;
+
+    /// Keys, in order, that would cut the data into about so many pieces of about as many bytes.
+    fn cuts(&self, pieces: u32) -> Result<Vec<Octets>, Fatal>;
+
     /// How many keys there are. O(1).
     fn count(&self) -> u64;
 

@@ -56,6 +56,12 @@ impl From<&[u8]> for Octets {
     }
 }
 
+impl Default for Octets {
+    fn default() -> Octets {
+        Octets(Kept::Here { len: 0, bytes: [0; INLINE_BYTES_MAX] })
+    }
+}
+
 impl Deref for Octets {
     type Target = [u8];
 

@@ -11,13 +11,15 @@ use std::io;
 
 use bytes::Bytes;
 use skep_raftstore::ids::RegionId;
-use skep_raftstore::machine::{Committed, Fatal, Origin, SnapshotSource, Stamp, StateMachine};
+use skep_raftstore::machine::{Child, Committed, Fatal, Origin, SnapshotSource, Stamp, StateMachine};
 use skep_raftstore::raft::LogPos;
 
 use crate::Command;
+use crate::change_bytes::{self, Split};
 use crate::command_bytes;
 use crate::descriptor::RegionDescriptor;
 use crate::layout::Unreadable;
+use crate::limits::SPLIT_KEY_BYTES_MAX;
 use crate::machine::KeyMachine;
 use crate::reply_bytes::{self, Rejection};
 use crate::sessions::Verdict;
@@ -26,6 +28,7 @@ use state::RegionState;
 mod evaluate;
 mod snapshot;
 mod snapshot_bytes;
+mod split;
 mod state;
 
 /// A region's state: its data in `M`, and what is remembered with it.
@@ -34,6 +37,8 @@ pub struct RegionMachine<M> {
     data: M,
     /// Whether the descriptor has changed since it was asked for.
     is_news: bool,
+    /// What was split off and has not been handed out.
+    children: Vec<Child>,
 }
 
 impl<M: KeyMachine> RegionMachine<M> {
@@ -44,7 +49,7 @@ impl<M: KeyMachine> RegionMachine<M> {
         if descriptor.id != region {
             return Err(Fatal(format!("the genesis of {region} is that of {}", descriptor.id)));
         }
-        Ok(RegionMachine { state: RegionState::new(descriptor), data, is_news: true })
+        Ok(RegionMachine { state: RegionState::new(descriptor), data, is_news: true, children: Vec::new() })
     }
 
     /// The region as it is.
@@ -64,12 +69,12 @@ impl<M: KeyMachine> RegionMachine<M> {
         self.state.applied = LogPos { index: entry.index, term: entry.term };
         self.state.stamp = self.state.stamp.max(entry.stamp);
         match &entry.origin {
-            Some(origin) => self.apply_command(origin, &entry.body),
+            Some(origin) => self.apply_command(origin, entry),
             None => Ok(Bytes::new()),
         }
     }
 
-    fn apply_command(&mut self, origin: &Origin, body: &Bytes) -> Result<Bytes, Fatal> {
+    fn apply_command(&mut self, origin: &Origin, entry: &Committed) -> Result<Bytes, Fatal> {
         match self.state.sessions.judge(origin, self.state.applied.index) {
             Verdict::Fresh => {}
             Verdict::Repeated(reply) => return Ok(reply),
@@ -77,21 +82,44 @@ impl<M: KeyMachine> RegionMachine<M> {
             Verdict::EarlierLife => return Ok(reply_bytes::rejected(Rejection::EarlierLife)),
             Verdict::Forgotten => return Ok(reply_bytes::rejected(Rejection::Forgotten)),
         }
-        let reply = match self.routed(body) {
-            Ok(command) => evaluate::write(&mut self.data, &self.state.descriptor, command)?,
-            Err(Misrouted::Answer(reply)) => reply,
+        let is_change = entry.proposer.is_some();
+        let done = if is_change { self.change(&entry.body) } else { self.write(&entry.body) };
+        let reply = match done? {
+            Ok(reply) | Err(Misrouted::Answer(reply)) => reply,
             Err(Misrouted::Newer(error)) => return Err(Fatal(format!("an entry was {error}"))),
         };
         self.state.sessions.record(origin, reply.clone());
         Ok(reply)
     }
 
+    fn write(&mut self, body: &[u8]) -> Result<Result<Bytes, Misrouted>, Fatal> {
+        Ok(match self.routed(body) {
+            Ok(command) => Ok(evaluate::write(&mut self.data, &self.state.descriptor, command)?),
+            Err(misrouted) => Err(misrouted),
+        })
+    }
+
+    fn change(&mut self, body: &[u8]) -> Result<Result<Bytes, Misrouted>, Fatal> {
+        match Split::decode(body) {
+            Ok(split) => self.split(&split).map(Ok),
+            Err(error) => Ok(Err(unreadable(error))),
+        }
+    }
+
+    /// Where the region could be cut.
+    fn cuts(&self, version: u64, pieces: u32) -> Result<Bytes, Fatal> {
+        let region = &self.state.descriptor;
+        if version != region.epoch.version {
+            return Ok(reply_bytes::stale(&[region]));
+        }
+        let mut cuts = self.data.cuts(pieces)?;
+        cuts.retain(|key| *key.to_vec() > *region.start && key.len() <= SPLIT_KEY_BYTES_MAX);
+        Ok(reply_bytes::keys(&cuts))
+    }
+
     /// The command in `body`, if it was sent to this region as it is.
     fn routed<'a>(&self, body: &'a [u8]) -> Result<Command<&'a [u8]>, Misrouted> {
-        let (version, command) = command_bytes::decode(body).map_err(|error| match error {
-            Unreadable::Damaged(_) => Misrouted::Answer(reply_bytes::rejected(Rejection::Damaged)),
-            Unreadable::Newer(..) => Misrouted::Newer(error),
-        })?;
+        let (version, command) = command_bytes::decode(body).map_err(unreadable)?;
         let region = &self.state.descriptor;
         if version == region.epoch.version && evaluate::lies_in(region, &command) {
             Ok(command)
@@ -109,6 +137,13 @@ enum Misrouted {
     Newer(Unreadable),
 }
 
+fn unreadable(error: Unreadable) -> Misrouted {
+    match error {
+        Unreadable::Damaged(_) => Misrouted::Answer(reply_bytes::rejected(Rejection::Damaged)),
+        Unreadable::Newer(..) => Misrouted::Newer(error),
+    }
+}
+
 impl<M: KeyMachine> StateMachine for RegionMachine<M> {
     fn applied(&self) -> LogPos {
         self.state.applied
@@ -122,11 +157,18 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
         self.data.commit(&self.state)
     }
 
+    fn take_children(&mut self) -> Vec<Child> {
+        std::mem::take(&mut self.children)
+    }
+
     fn take_description(&mut self) -> Option<Bytes> {
         std::mem::take(&mut self.is_news).then(|| self.state.descriptor.encode().into())
     }
 
     fn read(&mut self, query: &Bytes) -> Bytes {
+        if let Some((version, pieces)) = change_bytes::decode_cuts(query) {
+            return self.cuts(version, pieces).unwrap_or_else(|error| reply_bytes::failed(&error.0));
+        }
         let answer = match self.routed(query) {
             Ok(command) => evaluate::read(&self.data, &self.state.descriptor, command),
             Err(Misrouted::Answer(reply)) => return reply,

@@ -370,3 +370,99 @@ proptest! {
         }
     }
 }
+
+fn split_of(epoch: Epoch, keys: &[&'static str]) -> Split {
+    let pieces = keys.iter().zip(100..).map(|(key, id)| (RegionId(id), Bytes::from(*key))).collect();
+    Split { epoch, pieces }
+}
+
+fn change(index: u64, split: &Split) -> Committed {
+    Committed { proposer: Some(StoreId(1)), ..entry(index, index, 1, split.encode()) }
+}
+
+fn filled() -> RegionMachine<MemoryMachine> {
+    let mut machine = machine();
+    let puts = (1..=8).zip(["c", "e", "g", "i", "k", "m", "o", "q"]);
+    let entry =
+        |(at, key): (u64, &str)| entry(at, at, 1, command_bytes::encode(VERSION, &put(key.as_bytes(), b"v")));
+    machine.apply(&puts.map(entry).collect::<Vec<_>>(), &mut Vec::new()).unwrap();
+    machine
+}
+
+/// Applies `split` as entry 9 and returns the reply and the children.
+fn apply_split(machine: &mut RegionMachine<MemoryMachine>, split: &Split) -> (Reply, Vec<Child>) {
+    let mut replies = Vec::new();
+    machine.apply(&[change(9, split)], &mut replies).unwrap();
+    (reply_bytes::decode(&replies[0]).unwrap(), machine.take_children())
+}
+
+#[test]
+fn a_split_shares_out_range_data_sessions_and_place_in_the_log() {
+    let mut machine = filled();
+    let (reply, children) = apply_split(&mut machine, &split_of(genesis().epoch, &["g", "o"]));
+    let Reply::Regions(regions) = reply else { panic!("{reply:?}") };
+    let ranges: Vec<_> =
+        regions.iter().map(|region| (region.id.0, &region.start[..], region.end.clone())).collect();
+    assert_eq!(
+        ranges,
+        [(9, &b"b"[..], Some("g".into())), (100, b"g", Some("o".into())), (101, b"o", Some("y".into()))]
+    );
+    assert!(regions.iter().all(|region| region.epoch == Epoch { version: VERSION + 2, membership: 1 }));
+    assert_eq!(machine.descriptor(), &regions[0]);
+    assert_eq!(children.iter().map(|child| child.region.0).collect::<Vec<_>>(), [100, 101]);
+    for (mut child, keys) in children.into_iter().zip([4, 2]) {
+        assert_eq!((child.at, child.machine.applied()), (machine.applied(), machine.applied()));
+        let count =
+            command_bytes::encode(VERSION + 2, &Command::CountKeys { key: &child.machine.start()[..] });
+        assert_eq!(
+            reply_bytes::decode(&child.machine.read(&count)).unwrap(),
+            Reply::Answer(Answer::Integer(keys))
+        );
+        // A command that was applied before the split is known wherever it comes again.
+        let mut replies = Vec::new();
+        let again = entry(10, 8, 1, command_bytes::encode(VERSION, &put(b"q", b"twice")));
+        child.machine.apply(&[again], &mut replies).unwrap();
+        assert_eq!(reply_bytes::decode(&replies[0]).unwrap(), Reply::Answer(Answer::Done));
+    }
+}
+
+/// Where a region's machine says that it begins.
+trait Start {
+    fn start(&mut self) -> Bytes;
+}
+
+impl Start for Box<dyn StateMachine> {
+    fn start(&mut self) -> Bytes {
+        let description = self.take_description().expect("it is new");
+        RegionDescriptor::decode(&description).unwrap().start
+    }
+}
+
+#[test]
+fn a_split_for_another_epoch_or_key_changes_nothing() {
+    let is = genesis().epoch;
+    let other_version = Epoch { version: VERSION + 1, ..is };
+    let other_members = Epoch { membership: 2, ..is };
+    for (epoch, keys) in
+        [(other_version, vec!["g"]), (other_members, vec!["g"]), (is, vec!["b"]), (is, vec!["g", "y"])]
+    {
+        let mut machine = filled();
+        let (reply, children) = apply_split(&mut machine, &split_of(epoch, &keys));
+        assert_eq!(reply, Reply::Stale(vec![genesis()]), "{epoch:?} {keys:?}");
+        assert!(children.is_empty());
+        assert_eq!(machine.descriptor(), &genesis());
+    }
+}
+
+#[test]
+fn a_split_that_comes_twice_is_done_once() {
+    let mut machine = filled();
+    let split = split_of(genesis().epoch, &["g"]);
+    let (first, children) = apply_split(&mut machine, &split);
+    assert_eq!(children.len(), 1);
+    let again = Committed { index: Index(10), ..change(9, &split) };
+    let mut replies = Vec::new();
+    machine.apply(&[again], &mut replies).unwrap();
+    assert_eq!(reply_bytes::decode(&replies[0]).unwrap(), first);
+    assert!(machine.take_children().is_empty());
+}

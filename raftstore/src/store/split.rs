@@ -90,6 +90,10 @@ impl Worker {
     pub(super) fn sized(&mut self, slot: Slot, bytes: u64) {
         let large = self.shared.config.large_bytes;
         let replica = self.replica(slot);
+        if bytes.saturating_add(large / 4) < replica.size {
+            // It was cut: what is left counts anew.
+            replica.large_at = large;
+        }
         replica.size = bytes;
         if bytes <= large {
             replica.large_at = large;

@@ -1,11 +1,14 @@
 //! Step: lanes send what was taken, and every region that has work is moved on once.
 
+use bytes::Bytes;
+
 use super::config::TURN_BYTES_MAX;
 use super::replica::Slot;
 use super::worker::Worker;
-use crate::ids::Tick;
+use crate::apply::ReplyTo;
+use crate::ids::{ReplicaId, Tick};
 use crate::message::{Refusal, Refused};
-use crate::raft::{Role, Standing};
+use crate::raft::{Event, Role, Standing};
 
 impl Worker {
     pub(super) fn step(&mut self, now: Tick) {
@@ -72,6 +75,7 @@ impl Worker {
             return;
         }
         let mut proposals = leading.proposals(own, stamp, TURN_BYTES_MAX);
+        let handed_over = std::mem::take(&mut proposals.handed_over);
         let Ok(first) = replica.raft.propose(now, &mut proposals.payloads, effects) else { return };
         let has_reads = proposals.has_reads();
         let read = leading.proposed(proposals, first, replica.standing.term);
@@ -83,6 +87,20 @@ impl Worker {
         }
         if has_more {
             self.again.push(slot);
+        }
+        self.hand_over_to(slot, handed_over, now);
+    }
+
+    /// Begins to hand the lead over to those who were named, and answers those who asked.
+    fn hand_over_to(&mut self, slot: Slot, asked: Vec<(ReplyTo, Bytes)>, now: Tick) {
+        for (_, to) in &asked {
+            if let Some(to) = to.first_chunk() {
+                let to = ReplicaId(u64::from_le_bytes(*to));
+                self.step_raft(slot, now, Event::TransferLeadership(to));
+            }
+        }
+        if !asked.is_empty() {
+            self.replies.push((slot, asked.into_iter().map(|(to, _)| (to, Bytes::new())).collect()));
         }
     }
 }

@@ -90,6 +90,7 @@ fn take_submit(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Submit, Wire
             1 => RequestKind::Write,
             2 => RequestKind::Read,
             3 => RequestKind::Change,
+            4 => RequestKind::Lead,
             kind => return Err(WireError::UnknownKind { what: "a command", kind }),
         };
         items.push(SubmitItem { seq, kind, body: cursor.sized("a command")? });

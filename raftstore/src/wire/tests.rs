@@ -223,7 +223,12 @@ fn memberships() -> impl Strategy<Value = Membership> {
 }
 
 fn submits() -> impl Strategy<Value = StoreMessage> {
-    let kinds = prop_oneof![Just(RequestKind::Write), Just(RequestKind::Read), Just(RequestKind::Change)];
+    let kinds = prop_oneof![
+        Just(RequestKind::Write),
+        Just(RequestKind::Read),
+        Just(RequestKind::Change),
+        Just(RequestKind::Lead)
+    ];
     let items =
         (any::<u64>(), kinds, bodies_of_bytes()).prop_map(|(seq, kind, body)| SubmitItem { seq, kind, body });
     (any::<[u64; 4]>(), vec(items, 0..6)).prop_map(|([region, attempt, position, lowest], items)| {
