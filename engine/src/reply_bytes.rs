@@ -305,7 +305,7 @@ mod tests {
             epoch: Epoch { version: 1, membership: 1 },
             membership: Default::default(),
         };
-        let written = regions(&[region.clone()]);
+        let written = regions(std::slice::from_ref(&region));
         assert_eq!(written[..7], *b"\x20\x01\0\x24\0\0\0");
         assert_eq!(decode(&written), Ok(Reply::Regions(vec![region.clone()])));
         let written = stale(&[&region]);

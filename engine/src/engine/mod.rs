@@ -134,6 +134,9 @@ impl Engine {
     /// Commands for keys of one region take effect in the order in which they are given, and a read sees every write
     /// given before it. A write that is given while an earlier read is unanswered may take effect before that read.
     pub fn execute(&self, command: Command, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
+        if let Command::CountKeys { key } = command {
+            return self.count_share(key, reply);
+        }
         match self.inner.routed(&command) {
             Ok(route) => route::submit(&self.inner, route, |(answer, _)| reply(answer)),
             Err(error) => reply(Err(error)),

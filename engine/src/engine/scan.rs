@@ -25,8 +25,10 @@ struct Scan {
 struct Sum {
     left: usize,
     total: u64,
-    promise: Option<Promise<u64>>,
+    done: Option<Done>,
 }
+
+type Done = Box<dyn FnOnce(Result<u64, Error>) + Send>;
 
 impl Engine {
     /// The first `limit` pairs with `start <= key < end`, in order, from as many regions as it takes. Each region's
@@ -42,13 +44,18 @@ impl Engine {
     pub fn count_keys(&self) -> Ticket<u64> {
         let (promise, ticket) = promise();
         let regions = self.regions();
-        let sum = Sum { left: regions.len(), total: 0, promise: Some(promise) };
-        // Held for one addition by whichever region answers.
-        let sum = Arc::new(Mutex::new(sum));
+        let sum = Sum::of(regions.len(), |total| promise.keep(total));
         for region in regions {
             count(self.clone(), Arc::clone(&sum), region.start, region.end);
         }
         ticket
+    }
+
+    /// How many keys the region of `key` has, by what this store knows of it. If it has been split since, those that it had.
+    pub(super) fn count_share(&self, key: Bytes, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
+        let end = self.inner.directory.table().region_of(&key).end.clone();
+        let sum = Sum::of(1, |total| reply(total.map(|total| Answer::Integer(total as i64))));
+        count(self.clone(), sum, key, end);
     }
 }
 
@@ -83,7 +90,7 @@ fn count(engine: Engine, sum: Arc<Mutex<Sum>>, start: Bytes, end: Option<Bytes>)
         let rest = region.and_then(|region| region.end.clone()).filter(is_before_end);
         let kept = sum.lock().add(answer, rest.is_none());
         match (kept, rest) {
-            (Some((promise, total)), _) => promise.keep(total),
+            (Some((done, total)), _) => done(total),
             (None, Some(start)) => count(next, sum, start, end),
             (None, None) => {}
         }
@@ -91,12 +98,13 @@ fn count(engine: Engine, sum: Arc<Mutex<Sum>>, start: Bytes, end: Option<Bytes>)
 }
 
 impl Sum {
-    /// Adds an answer, perhaps the last of its share. The promise and what to keep it with, once that is certain.
-    fn add(
-        &mut self,
-        answer: Result<Answer, Error>,
-        is_last: bool,
-    ) -> Option<(Promise<u64>, Result<u64, Error>)> {
+    fn of(shares: usize, done: impl FnOnce(Result<u64, Error>) + Send + 'static) -> Arc<Mutex<Sum>> {
+        // Held for one addition by whichever region answers.
+        Arc::new(Mutex::new(Sum { left: shares, total: 0, done: Some(Box::new(done)) }))
+    }
+
+    /// Adds an answer, perhaps the last of its share. Whom to tell and what, once that is certain.
+    fn add(&mut self, answer: Result<Answer, Error>, is_last: bool) -> Option<(Done, Result<u64, Error>)> {
         self.left -= usize::from(is_last);
         let failed = match answer {
             Ok(Answer::Integer(count)) => {
@@ -107,8 +115,8 @@ impl Sum {
             Err(error) => Some(error),
         };
         match failed {
-            Some(error) => self.promise.take().map(|promise| (promise, Err(error))),
-            None if self.left == 0 => self.promise.take().map(|promise| (promise, Ok(self.total))),
+            Some(error) => self.done.take().map(|done| (done, Err(error))),
+            None if self.left == 0 => self.done.take().map(|done| (done, Ok(self.total))),
             None => None,
         }
     }

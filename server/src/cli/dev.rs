@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::signals::StopSignals;
 use super::{Failure, say};
 use crate::limits::RUNTIME_THREADS;
-use crate::units::parse_duration;
+use crate::units::{parse_duration, parse_size};
 use crate::{Server, ServerConfig, admin, listener};
 
 /// How many regions a new directory is cut into unless asked otherwise.
@@ -38,6 +38,9 @@ pub(super) struct DevArgs {
     /// How many regions a new directory is cut into [default: 16]. An existing one keeps its regions.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(skep_engine::REGIONS_MAX)))]
     regions: Option<u32>,
+    /// A region whose keys and values take more than this is split.
+    #[arg(long, default_value = "64MiB", value_name = "SIZE", value_parser = parse_size)]
+    split_bytes: u64,
     /// How long a command may wait for a leader before its client is told.
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
     request_timeout: Duration,
@@ -105,6 +108,7 @@ fn check_differs(admin: &str, listen: SocketAddr) -> Result<(), Failure> {
 fn open(args: &DevArgs) -> Result<Arc<LocalCluster>, Failure> {
     let mut config = LocalConfig::new(args.data.clone());
     config.regions = args.regions.unwrap_or(REGIONS);
+    config.split_bytes = args.split_bytes;
     config.request_timeout = args.request_timeout;
     let opened = LocalCluster::open(config);
     opened.map(Arc::new).map_err(|error| Failure::not_begun(error.to_string()))
