@@ -7,9 +7,11 @@ use crate::Lsn;
 use crate::batch::Batch;
 use crate::config::PAGE_BYTES;
 use crate::error::WalError;
-use crate::format::{self, FramePlace, Kind, SegmentHeader};
+use crate::format::{self, FramePlace, Kind, Records, SegmentHeader};
 use crate::index::Place;
 use crate::log::{Catalog, Wal};
+use crate::mutant::Mutant;
+use crate::repeats::Repeats;
 use crate::segments::{self, PrepareError, Segment, SegmentFile};
 
 /// The head of the log: where the next frame goes. The lock around it is held for one frame at a time, and
@@ -30,6 +32,8 @@ pub(crate) struct Head {
     /// Segments with bytes that no sync has covered, oldest first.
     pub(crate) unsynced: Vec<Arc<Segment>>,
     pub(crate) next_number: u32,
+    /// What the next frame repeats of the last one.
+    pub(crate) repeats: Repeats,
     pub(crate) scratch: Vec<u8>,
     pub(crate) slots: Vec<u32>,
 }
@@ -38,6 +42,8 @@ impl Wal {
     /// Appends a batch: atomic over all its streams, readable at once, durable after a later `sync`. Returns
     /// the position after it, and leaves the batch empty for the next use; after an error the batch is as it
     /// was and nothing of it is in the log.
+    ///
+    /// On a full disk, batches with entries are refused while there is still room for others (`reserve_segments`).
     ///
     /// Takes no system call that waits for the disk, unless no prepared segment is left (see `maintain`).
     pub fn append(&self, batch: &mut Batch) -> Result<Lsn, WalError> {
@@ -56,30 +62,52 @@ impl Wal {
     }
 
     /// Writes a batch as a frame at the head and lets it take effect. A batch without records is a frame that
-    /// only says what is durable.
+    /// only says what is durable, and repeats.
     pub(crate) fn append_frame(&self, head: &mut Head, batch: &Batch) -> Result<u64, WalError> {
-        let bytes = batch.bytes();
-        let bytes_max = self.config.frame_bytes_max();
+        let (bytes, bytes_max) = (batch.bytes(), self.config.frame_bytes_max());
         if bytes > bytes_max {
             return Err(WalError::BatchTooLarge { bytes, bytes_max });
         }
         self.check_batch(head, batch)?;
-        let gap = self.make_room(head, bytes)?;
+        if head.frame_bytes(batch) > bytes_max {
+            self.put_frame(head, &Batch::new())?;
+        }
+        self.put_frame(head, batch)
+    }
+
+    /// Writes a batch that makes sense and fits.
+    fn put_frame(&self, head: &mut Head, batch: &Batch) -> Result<u64, WalError> {
+        let gap = self.make_room(head, (head.frame_bytes(batch), Needs::of(batch)))?;
         let place = FramePlace {
             salt: head.active.salt,
             segment: head.active.number,
             lsn: head.end + gap,
-            durable: self.durable.load(Ordering::Acquire),
+            durable: self.watermark(head),
             gap: gap as u32,
             log_start: head.log_start,
+            before: head.repeats.before,
         };
-        format::encode_frame(&place, &batch.heads, &batch.bodies, &mut head.scratch);
+        format::encode_frame(&place, head.repeats.batch.records(), batch.records(), &mut head.scratch);
         let offset = head.active.offset_of(place.lsn);
         self.write_frame(head, offset)?;
+        let placed = Placed {
+            segment: head.active.number,
+            offset,
+            repeats: head.repeats.batch.records(),
+            records: batch.records(),
+        };
+        take_effect(&mut self.catalog.write(), &placed, &head.slots);
         self.advance(head, &place, batch);
-        take_effect(&mut self.catalog.write(), batch, &head.slots, (head.active.number, offset));
         self.appended.store(head.end, Ordering::Release);
         Ok(head.end)
+    }
+
+    /// What a frame written now calls durable.
+    fn watermark(&self, head: &Head) -> u64 {
+        if self.build.is(Mutant::WatermarkTooFar) {
+            return head.end;
+        }
+        self.durable.load(Ordering::Acquire)
     }
 
     fn check_batch(&self, head: &mut Head, batch: &Batch) -> Result<(), WalError> {
@@ -92,7 +120,7 @@ impl Wal {
     }
 
     /// Makes sure that the frame fits into the active segment; says how many bytes are left unused before it.
-    fn make_room(&self, head: &mut Head, bytes: u64) -> Result<u64, WalError> {
+    fn make_room(&self, head: &mut Head, (bytes, needs): (u64, Needs)) -> Result<u64, WalError> {
         let offset = head.active.offset_of(head.end);
         let gap = if head.page_break && self.config.align_after_sync {
             offset.next_multiple_of(PAGE_BYTES) - offset
@@ -102,21 +130,17 @@ impl Wal {
         if offset + gap + bytes <= self.config.segment_bytes {
             return Ok(gap);
         }
-        self.roll_over(head)?;
+        self.roll_over(head, needs)?;
         Ok(0)
     }
 
     /// Begins the next segment.
-    fn roll_over(&self, head: &mut Head) -> Result<(), WalError> {
+    fn roll_over(&self, head: &mut Head, needs: Needs) -> Result<(), WalError> {
         let salt = self
             .disk
             .random()
             .map_err(|error| WalError::io("drawing a salt for", "the next segment", error))?;
-        let ready = self.spares.lock().ready.pop();
-        let file = match ready {
-            Some(file) => file,
-            None => self.prepare_one()?,
-        };
+        let file = self.next_file(needs)?;
         let header = SegmentHeader {
             log: self.log,
             number: head.next_number,
@@ -141,6 +165,27 @@ impl Wal {
         Ok(())
     }
 
+    /// A file to go on in. Entries leave the reserve alone: if no other is left, they wait until one is prepared.
+    fn next_file(&self, needs: Needs) -> Result<SegmentFile, WalError> {
+        let reserve = match needs {
+            Needs::Room if self.build.is(Mutant::NoReserve) => 0,
+            Needs::Room => self.config.reserve_segments,
+            Needs::Reserve => 0,
+        };
+        loop {
+            {
+                let mut spares = self.spares.lock();
+                if spares.ready.len() > reserve
+                    && let Some(file) = spares.ready.pop()
+                {
+                    return Ok(file);
+                }
+            }
+            let file = self.prepare_one()?;
+            self.spares.lock().ready.push(file);
+        }
+    }
+
     /// Adds a segment to the tables. A mapping that cannot be had is done without: reads then copy.
     pub(crate) fn enlist(&self, catalog: &mut Catalog, segment: Arc<Segment>) {
         let map = segment.file.file.map(self.config.segment_bytes).unwrap_or(None);
@@ -151,13 +196,16 @@ impl Wal {
     /// Prepares a file that can become a segment.
     pub(crate) fn prepare_one(&self) -> Result<SegmentFile, WalError> {
         let name = self.spares.lock().name();
-        segments::prepare(&*self.disk, name, self.config.segment_bytes).map_err(|error| match error {
+        let prepared = segments::prepare(&*self.disk, name, &self.config);
+        self.is_short
+            .store(matches!(prepared, Err(PrepareError::Refused(WalError::Full { .. }))), Ordering::Release);
+        prepared.map_err(|error| match error {
             PrepareError::Refused(error) => error,
             PrepareError::Sync(error) => self.poison(&error),
         })
     }
 
-    fn write_frame(&self, head: &mut Head, offset: u64) -> Result<(), WalError> {
+    fn write_frame(&self, head: &Head, offset: u64) -> Result<(), WalError> {
         let file = &head.active.file;
         file.file.write_at(offset, &head.scratch).map_err(|error| {
             match segments::refusal(error, &file.name, self.config.segment_bytes) {
@@ -172,6 +220,10 @@ impl Wal {
         head.end = place.lsn + head.scratch.len() as u64;
         head.page_break = false;
         head.proven = place.durable;
+        head.repeats.follow(batch.records(), head.scratch.len() as u32);
+        if self.build.is(Mutant::NoRepeats) {
+            head.repeats.batch.clear();
+        }
         if head.announced.0 != place.log_start {
             head.announced = (place.log_start, head.end);
         }
@@ -184,17 +236,53 @@ impl Wal {
     }
 }
 
-/// Lets the records of a written frame take effect, in their order.
-pub(crate) fn take_effect(catalog: &mut Catalog, batch: &Batch, slots: &[u32], (segment, frame): (u32, u64)) {
-    let mut body = 0;
-    let first = frame as usize + format::bodies_offset(batch.heads.len());
+/// Which files a batch may begin when the disk is full.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// It holds entries: any but the reserve.
+    Room,
+    /// It holds none, and may be what makes room again: the reserve, too.
+    Reserve,
+}
+
+impl Needs {
+    fn of(batch: &Batch) -> Needs {
+        let has_entries = batch.heads.iter().any(|head| head.kind == Kind::Entries);
+        if has_entries { Needs::Room } else { Needs::Reserve }
+    }
+}
+
+impl Head {
+    fn frame_bytes(&self, batch: &Batch) -> u64 {
+        let repeats = &self.repeats.batch;
+        let bodies = repeats.bodies.len() + batch.bodies.len();
+        format::frame_bytes(repeats.heads.len(), batch.heads.len(), bodies)
+    }
+}
+
+/// A frame that was written, and where.
+pub(crate) struct Placed<'a> {
+    pub(crate) segment: u32,
+    /// Where it begins in the segment file.
+    pub(crate) offset: u64,
+    pub(crate) repeats: Records<'a>,
+    pub(crate) records: Records<'a>,
+}
+
+/// Lets the records of a written frame take effect, in their order. The slots are those of its own records.
+pub(crate) fn take_effect(catalog: &mut Catalog, frame: &Placed<'_>, slots: &[u32]) {
+    let first = format::bodies_offset(frame.repeats.heads.len() + frame.records.heads.len());
+    let mut offset = frame.offset as usize + first;
+    for (head, body) in frame.repeats.each() {
+        let slot = catalog.index.slot(head.stream);
+        catalog.index.repeat(slot, Place { segment: frame.segment, offset: offset as u32 }, body);
+        offset += body.len();
+    }
     let mut removed = false;
-    for (head, slot) in batch.heads.iter().zip(slots) {
-        let end = body + head.body_bytes as usize;
-        let place = Place { segment, offset: (first + body) as u32 };
-        catalog.index.apply(*slot, head, place, &batch.bodies[body..end]);
+    for ((head, body), slot) in frame.records.each().zip(slots) {
+        catalog.index.apply(*slot, head, Place { segment: frame.segment, offset: offset as u32 }, body);
         removed |= head.kind == Kind::Remove;
-        body = end;
+        offset += body.len();
     }
     if removed {
         slots.iter().for_each(|slot| catalog.index.forget_if_blank(*slot));

@@ -5,7 +5,7 @@
 
 use crate::config::{HARD_STATE_BYTES_MAX, STATE_BYTES_MAX};
 use crate::error::{Misuse, WalError};
-use crate::format::{self, ENTRY_SLOT_BYTES, Kind, RecordHead};
+use crate::format::{self, ENTRY_SLOT_BYTES, Kind, RecordHead, Records};
 use crate::{StateName, StreamId};
 
 /// Records that reach the log together: after a crash all of them are there or none. They take effect in the
@@ -36,9 +36,14 @@ impl Batch {
         self.heads.is_empty() && self.too_long.is_none()
     }
 
-    /// What the batch will take in the log, in bytes (without the rounding up to a page after a sync).
+    /// What the batch will take in the log, in bytes: without the rounding up to a page after a sync, and without the
+    /// repeats of the hard states that were appended just before it.
     pub fn bytes(&self) -> u64 {
-        format::frame_bytes(self.heads.len(), self.bodies.len())
+        format::frame_bytes(0, self.heads.len(), self.bodies.len())
+    }
+
+    pub(crate) fn records(&self) -> Records<'_> {
+        Records { heads: &self.heads, bodies: &self.bodies }
     }
 
     /// Empties the batch and keeps its memory.
@@ -110,6 +115,19 @@ impl Batch {
             format::salt_table(salt, head, &mut self.bodies[start..]);
         }
         self.heads.push(*head);
+    }
+
+    /// Takes the hard states of a stream out again.
+    pub(crate) fn forget(&mut self, stream: u64) {
+        let (mut kept, mut at) = (Batch::new(), 0);
+        for head in &self.heads {
+            let body = &self.bodies[at..at + head.body_bytes as usize];
+            at += body.len();
+            if head.stream != stream {
+                kept.copy(0, head, body);
+            }
+        }
+        *self = kept;
     }
 
     /// The first thing that was added and may not be.

@@ -12,6 +12,7 @@ use crate::batch::Batch;
 use crate::error::{Damage, DamagedPart, WalError};
 use crate::index::Index;
 use crate::log::Wal;
+use crate::mutant::{Build, Mutant};
 use crate::read;
 use crate::stream::{Run, Stream};
 use crate::{Lsn, StateName};
@@ -60,7 +61,9 @@ impl Wal {
         let live = &catalog.index.live;
         let allowed = live.bytes() * 2 + self.config.slack_segments as u64 * self.config.segment_bytes;
         let excess = (live.len() as u64 * self.config.segment_bytes).checked_sub(allowed)?;
-        let count = (excess / self.config.segment_bytes).clamp(1, SEGMENTS_MAX) as usize;
+        // On a full disk one at a time: what is carried must fit into the reserve.
+        let most = if self.is_short_of_space() { 1 } else { SEGMENTS_MAX };
+        let count = (excess / self.config.segment_bytes).clamp(1, most) as usize;
         live.iter().take(count).map(|segment| segment.number).filter(|number| *number < active).last()
     }
 
@@ -104,7 +107,7 @@ impl Wal {
                 if !batch.is_empty() && batch.bytes() + pin.bytes_max() > frame_bytes {
                     break;
                 }
-                compose(&self.catalog.read().index, *stream, pin, &mut batch);
+                compose(&self.catalog.read().index, (*stream, pin), &mut batch, self.build);
                 taken += 1;
             }
             if !batch.is_empty() {
@@ -119,7 +122,7 @@ impl Wal {
 
 impl Pin {
     fn bytes_max(&self) -> u64 {
-        let head = crate::format::frame_bytes(1, 0);
+        let head = crate::format::RECORD_OVERHEAD_BYTES;
         match self {
             Pin::HardState => head + crate::config::HARD_STATE_BYTES_MAX as u64,
             Pin::State(_, bytes) => head + bytes,
@@ -155,7 +158,7 @@ fn collect(stream: &mut Stream, through: u32, entry_bytes_max: u64, pins: &mut V
 }
 
 /// Adds to the batch what still stands as it stood when it was collected; states are taken as they are now.
-fn compose(index: &Index, id: StreamId, pin: &Pin, batch: &mut Batch) {
+fn compose(index: &Index, (id, pin): (StreamId, &Pin), batch: &mut Batch, build: Build) {
     let Some(stream) = index.get(id) else { return };
     match pin {
         Pin::Base if stream.base_segment != 0 => batch.compact(id, stream.base.0, stream.base.1),
@@ -171,8 +174,11 @@ fn compose(index: &Index, id: StreamId, pin: &Pin, batch: &mut Batch) {
             }
         }
         Pin::Run(run, payloads) => {
-            if stream.runs.contains(run) {
-                batch.carried(id, run.first, run.term, payloads.iter().map(|payload| &payload[..]));
+            let payloads = payloads.iter().map(|payload| &payload[..]);
+            if build.is(Mutant::CarriedReplaces) {
+                batch.entries(id, run.first, run.term, payloads);
+            } else if stream.runs.contains(run) || build.is(Mutant::CarriedStale) {
+                batch.carried(id, run.first, run.term, payloads);
             }
         }
     }

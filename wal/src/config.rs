@@ -1,6 +1,7 @@
 //! Every limit of the log, with its unit and its reason.
 
 use crate::error::WalError;
+use crate::mutant::Build;
 
 /// Longest hard state, in bytes: it is rewritten with every vote, so it stays small.
 pub const HARD_STATE_BYTES_MAX: usize = 64;
@@ -26,6 +27,9 @@ pub struct WalConfig {
     /// How many prepared files `maintain` keeps ahead of the one being written. With none left, `append`
     /// prepares one itself, which is slow.
     pub prepared_segments: usize,
+    /// How many prepared files only batches without entries may begin: on a full disk, hard states are still written,
+    /// and what makes room (compaction, removal, carrying forward) goes on.
+    pub reserve_segments: usize,
     /// How many recycled files are kept for reuse beyond those; more are deleted.
     pub spare_segments_max: usize,
     /// How many of the newest segments are read through a mapping. Older ones are read with checked reads.
@@ -43,15 +47,7 @@ pub struct WalConfig {
     pub align_after_sync: bool,
     /// A wrong build of the log, for tests that must notice it.
     #[cfg(feature = "mutants")]
-    pub mutant: Option<Mutant>,
-}
-
-/// Ways in which the log can be built wrong, to prove that tests notice.
-#[cfg(feature = "mutants")]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mutant {
-    /// A sync does nothing and reports success.
-    SkipSync,
+    pub mutant: Option<crate::mutant::Mutant>,
 }
 
 impl Default for WalConfig {
@@ -59,6 +55,7 @@ impl Default for WalConfig {
         WalConfig {
             segment_bytes: 64 << 20,
             prepared_segments: 1,
+            reserve_segments: 1,
             spare_segments_max: 2,
             hot_segments: 4,
             slack_segments: 4,
@@ -75,6 +72,14 @@ impl WalConfig {
     /// Small segments, for tests and simulations.
     pub fn small() -> WalConfig {
         WalConfig { segment_bytes: 128 << 10, carry_frame_bytes: 8 << 10, ..WalConfig::default() }
+    }
+
+    /// Which build of the log runs.
+    pub(crate) fn build(&self) -> Build {
+        #[cfg(feature = "mutants")]
+        return Build::wrong(self.mutant);
+        #[cfg(not(feature = "mutants"))]
+        Build::default()
     }
 
     /// The largest frame: all of a segment but its header page.

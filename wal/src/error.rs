@@ -9,7 +9,8 @@ use crate::{Lsn, StreamId};
 /// Why the log refused or failed.
 #[derive(Clone, Debug)]
 pub enum WalError {
-    /// Give up: a sync failed, so nobody knows what the disk holds. Stop, and open the log anew to find out.
+    /// Give up: a sync failed, so nobody knows what the disk holds, not even whether what was appended last is there.
+    /// Stop, and open the log anew to find out.
     Poisoned {
         /// The first failure, in words.
         cause: Arc<str>,
@@ -123,7 +124,11 @@ impl fmt::Display for WalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WalError::Poisoned { cause } => {
-                write!(f, "the log stopped after a failed write or sync: {cause}")
+                write!(
+                    f,
+                    "the log stopped after a failed write or sync, and whether the last entries are on the disk is \
+                     unknown: {cause}"
+                )
             }
             WalError::Full { segment_bytes } => {
                 write!(f, "the disk has no room for another segment of {segment_bytes} bytes")

@@ -6,6 +6,8 @@ use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
 use crate::error::WalError;
 use crate::format::{FORMAT_VERSION, Fault, SegmentHeader};
+use crate::mem_file::SECTOR_BYTES;
+use crate::mutant::{Build, Mutant};
 use crate::segments::{SegmentFile, is_segment_name};
 
 /// A file with a whole header.
@@ -14,6 +16,8 @@ pub(crate) struct Found {
     pub(crate) file: SegmentFile,
     /// The length of the file.
     pub(crate) bytes: u64,
+    /// Whether one copy of the header is damaged.
+    pub(crate) is_half: bool,
 }
 
 /// The files of a directory, sorted by what they are.
@@ -82,7 +86,8 @@ fn read_header(
     match SegmentHeader::decode(&page) {
         Ok(header) => {
             let name = file.name.clone();
-            match found.insert(header.number, Found { header, file, bytes }) {
+            let is_half = SegmentHeader::has_damaged_copy(&page);
+            match found.insert(header.number, Found { header, file, bytes, is_half }) {
                 Some(_) => Err(WalError::Foreign { file: name }),
                 None => Ok(()),
             }
@@ -113,8 +118,10 @@ fn check_one_log(found: &BTreeMap<u32, Found>) -> Result<(), WalError> {
 
 /// Walks back from the newest segment. What is not reached is free.
 fn link(mut found: BTreeMap<u32, Found>, config: &WalConfig, files: &mut Files) -> Result<(), WalError> {
-    let complete =
-        |header: &SegmentHeader| (header.group.0..=header.group.1).all(|number| found.contains_key(&number));
+    let is_partial_enough = config.build().is(Mutant::GroupNotWhole);
+    let complete = |header: &SegmentHeader| {
+        is_partial_enough || (header.group.0..=header.group.1).all(|number| found.contains_key(&number))
+    };
     let newest =
         found.values().rev().find(|candidate| complete(&candidate.header)).map(|found| found.header.number);
     let mut next = newest.unwrap_or(0);
@@ -151,42 +158,51 @@ fn link(mut found: BTreeMap<u32, Found>, config: &WalConfig, files: &mut Files) 
 
 /// The highest first segment that the newest segment names.
 fn said_log_start(newest: &Found) -> Result<u32, WalError> {
-    let bytes = load(newest, newest.bytes, None)?.0;
+    let bytes = load(newest, newest.bytes, None).0;
     let header = &newest.header;
     let view = crate::scan::SegmentBytes {
         number: header.number,
         salt: header.salt,
         start: header.start,
         bytes: &bytes,
+        build: Build::default(),
     };
     let said = view.heads().iter().map(|head| head.place.log_start).max().unwrap_or(0);
     Ok(said.max(header.log_start))
 }
 
-/// The bytes of a segment: from `direct` on past the page cache. Pages that cannot be read are blank.
-pub(crate) fn load(found: &Found, length: u64, direct: Option<u64>) -> Result<(Vec<u8>, Reached), WalError> {
+/// The bytes of a segment: from `direct` on past the page cache. What cannot be read is blank.
+pub(crate) fn load(found: &Found, length: u64, direct: Option<u64>) -> (Vec<u8>, Reached) {
+    let file = &found.file.file;
     let mut bytes = vec![0; length as usize];
     let mut reached = Reached::Medium;
     let cached = direct.unwrap_or(length) as usize;
-    if !matches!(found.file.file.read_at(0, &mut bytes[..cached]), Ok(read) if read == cached) {
-        pages(&mut bytes[..cached], 0, |offset, page| drop(found.file.file.read_at(offset, page)));
+    if !matches!(file.read_at(0, &mut bytes[..cached]), Ok(read) if read == cached) {
+        pieces(&mut bytes[..cached], 0, |offset, piece| file.read_at(offset, piece).is_ok());
     }
     if let Some(from) = direct {
-        match found.file.file.read_direct(from, &mut bytes[cached..]) {
+        match file.read_direct(from, &mut bytes[cached..]) {
             Ok((_, how)) => reached = how,
-            Err(_) => pages(&mut bytes[cached..], from, |offset, page| {
-                drop(found.file.file.read_direct(offset, page));
-            }),
+            Err(_) => {
+                pieces(&mut bytes[cached..], from, |offset, piece| file.read_direct(offset, piece).is_ok())
+            }
         }
     }
-    Ok((bytes, reached))
+    (bytes, reached)
 }
 
-/// Reads page by page, so that one bad sector costs one page.
-fn pages(bytes: &mut [u8], from: u64, read: impl Fn(u64, &mut [u8])) {
+/// Reads piece by piece, so that a bad sector costs no more than the system makes it cost: often its page.
+fn pieces(bytes: &mut [u8], from: u64, read: impl Fn(u64, &mut [u8]) -> bool) {
     for (n, page) in bytes.chunks_mut(PAGE_BYTES as usize).enumerate() {
-        page.fill(0);
-        read(from + n as u64 * PAGE_BYTES, page);
+        let at = from + n as u64 * PAGE_BYTES;
+        if read(at, page) {
+            continue;
+        }
+        for (n, sector) in page.chunks_mut(SECTOR_BYTES).enumerate() {
+            if !read(at + (n * SECTOR_BYTES) as u64, sector) {
+                sector.fill(0);
+            }
+        }
     }
 }
 

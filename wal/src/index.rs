@@ -115,6 +115,14 @@ impl Index {
         }
     }
 
+    /// A hard state was written a second time, in the frame after its own.
+    pub(crate) fn repeat(&mut self, slot: u32, place: Place, body: &[u8]) {
+        let (stream, live) = (&mut self.slots[slot as usize], &mut self.live);
+        if !stream.move_hard_state(place.segment, body, live) {
+            stream.set_hard_state(held(place, body), live);
+        }
+    }
+
     /// Gives back the slot of a stream about which nothing is known any more.
     pub(crate) fn forget_if_blank(&mut self, slot: u32) {
         let stream = &self.slots[slot as usize];

@@ -78,9 +78,12 @@ mod maintain;
 mod map;
 mod mem_disk;
 mod mem_file;
+mod mem_state;
+mod mutant;
 mod read;
 mod real_disk;
 mod recover;
+mod repeats;
 mod rewrite;
 mod scan;
 mod segments;
@@ -88,8 +91,6 @@ mod stream;
 mod sync;
 
 pub use batch::Batch;
-#[cfg(feature = "mutants")]
-pub use config::Mutant;
 pub use config::{
     HARD_STATE_BYTES_MAX, PAGE_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, STATE_BYTES_MAX, WalConfig,
 };
@@ -101,6 +102,8 @@ pub use maintain::Maintained;
 pub use map::Mapping;
 pub use mem_disk::{DiskCounters, MemDisk};
 pub use mem_file::SECTOR_BYTES;
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
 pub use read::LogEntry;
 pub use real_disk::RealDisk;
 pub use recover::OpenReport;

@@ -1,6 +1,6 @@
 //! The log itself: its parts and their locks, and what it can tell about itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use crate::config::WalConfig;
 use crate::disk::Disk;
 use crate::error::{Damage, WalError};
 use crate::index::Index;
+use crate::mutant::Build;
 use crate::recover::{self, OpenReport};
 use crate::segments::{Spares, Table};
 use crate::{Lsn, StateName, StreamId};
@@ -22,6 +23,7 @@ use crate::{Lsn, StateName, StreamId};
 pub struct Wal {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) config: WalConfig,
+    pub(crate) build: Build,
     /// The identity of the log, in every segment.
     pub(crate) log: u128,
     /// Held by the one `maintain` that runs.
@@ -38,6 +40,8 @@ pub struct Wal {
     pub(crate) durable: AtomicU64,
     pub(crate) syncs: AtomicU64,
     pub(crate) poison: OnceLock<Arc<str>>,
+    /// The last file that was wanted could not be had: the disk is full.
+    pub(crate) is_short: AtomicBool,
 }
 
 /// The index of the streams and the table of the segments, which change together.
@@ -106,6 +110,12 @@ impl Wal {
     /// Why the log stopped for good, if it did.
     pub fn poisoned(&self) -> Option<WalError> {
         self.poison.get().map(|cause| WalError::Poisoned { cause: Arc::clone(cause) })
+    }
+
+    /// Whether the disk has no room for another segment. A good time to stop writing entries and to compact: what is
+    /// prepared lasts for a while, and after that batches with entries are refused (`WalError::Full`).
+    pub fn is_short_of_space(&self) -> bool {
+        self.is_short.load(Ordering::Acquire)
     }
 
     pub(crate) fn check_poison(&self) -> Result<(), WalError> {

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::Lsn;
 use crate::batch::Batch;
 use crate::error::WalError;
 use crate::log::Wal;
+use crate::mutant::Mutant;
 
 /// What one round of chores did.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -32,12 +34,22 @@ impl Wal {
         self.prove_when_idle()?;
         done.recycled += self.recycle();
         done.deleted = self.delete_surplus()?;
-        while self.spares.lock().ready.len() < self.config.prepared_segments {
+        while self.lacks_files() {
             let file = self.prepare_one()?;
             self.spares.lock().ready.push(file);
             done.prepared += 1;
         }
         Ok(done)
+    }
+
+    /// Whether fewer files stand ready than should.
+    fn lacks_files(&self) -> bool {
+        let wanted = self.config.prepared_segments + self.config.reserve_segments;
+        let lacks = self.spares.lock().ready.len() < wanted;
+        if !lacks {
+            self.is_short.store(false, Ordering::Release);
+        }
+        lacks
     }
 
     /// Segments at the old end in which nothing is live: from now on every frame says that the log begins
@@ -52,13 +64,24 @@ impl Wal {
         }
     }
 
+    /// Brings the log to rest: all that was appended is durable, and a frame behind it says so, durably. From then on
+    /// damage to any of it is told from a torn tail. `maintain` does the same once nothing is being written; this is for
+    /// the end of a process.
+    pub fn rest(&self) -> Result<Lsn, WalError> {
+        self.sync()?;
+        self.prove_when_idle()?;
+        Ok(self.durable_lsn())
+    }
+
     /// When nothing is being written, one empty frame tells what is durable: damage to the last records can
     /// then be told from a torn tail, and segments can be recycled.
     fn prove_when_idle(&self) -> Result<(), WalError> {
         {
             let mut head = self.head.lock();
             let idle = self.durable.load(Ordering::Acquire) == head.end;
-            let told = head.proven >= head.records_end && head.announced.0 == head.log_start;
+            let told = head.proven >= head.records_end
+                && head.announced.0 == head.log_start
+                && head.repeats.batch.is_empty();
             if !idle || told {
                 return Ok(());
             }
@@ -73,7 +96,8 @@ impl Wal {
         let start = {
             let head = self.head.lock();
             let (start, said_at) = head.announced;
-            if said_at > self.durable.load(Ordering::Acquire) {
+            let is_durable = said_at <= self.durable.load(Ordering::Acquire);
+            if !is_durable && !self.build.is(Mutant::RecycledEarly) {
                 return 0;
             }
             start
@@ -96,7 +120,8 @@ impl Wal {
     }
 
     fn delete_surplus(&self) -> Result<usize, WalError> {
-        let keep = self.config.prepared_segments + self.config.spare_segments_max;
+        let config = &self.config;
+        let keep = config.prepared_segments + config.reserve_segments + config.spare_segments_max;
         let surplus: Vec<_> = {
             let mut spares = self.spares.lock();
             let keep = keep.min(spares.ready.len());

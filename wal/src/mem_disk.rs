@@ -1,12 +1,20 @@
 //! A disk in memory for tests and simulations: it loses in a crash what a real one may lose, and fails on
 //! request.
 //!
-//! Every file has two faces: what the page cache shows, and what the medium holds. A write changes the first
-//! and marks its sectors dirty; a sync brings the two together. A crash decides for each dirty sector, and
-//! for each change of a name since the last sync of the directory, by seed, whether it reached the medium.
-//! Given the same seed and the same calls, everything is the same.
+//! Every file has two faces: what the page cache shows, and what the medium may hold. A write changes the first
+//! and marks its sectors dirty; a sync brings the two together. A crash decides for each dirty sector which of the
+//! versions that it had since the last sync is on the medium, and for each change of a name since the last sync of
+//! the directory whether it is: by seed, or one possibility after the other. Given the same seed and the same calls,
+//! everything is the same.
+//!
+//! ```text
+//!  medium ─── write ──▶ version ─── write ──▶ version (what the cache shows)      a sector between two syncs
+//!    └───────────────────── any of them after a crash ─────────────────┘
+//! ```
+//!
+//! After a failed sync pages may be clean and unwritten: the cache shows them, direct reads do not, and the next sync
+//! reports success.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +22,8 @@ use parking_lot::Mutex;
 
 use crate::disk::{Disk, DiskFile, Reached};
 use crate::map::Mapping;
-use crate::mem_file::{Chance, File, PAGE};
+use crate::mem_file::{Chance, File, SECTOR_BYTES};
+use crate::mem_state::{Digits, Dirty, NameChange, State, SyncFailure};
 
 /// What a disk was asked to do since it was made.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -35,37 +44,6 @@ pub struct MemDisk {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
-struct State {
-    files: BTreeMap<u64, File>,
-    names: BTreeMap<String, u64>,
-    durable_names: BTreeMap<String, u64>,
-    /// Changes of names that no sync of the directory has covered, in order.
-    pending: Vec<NameChange>,
-    next_file: u64,
-    random: u64,
-    /// Handles of an earlier life of the machine are dead.
-    life: u64,
-    capacity: Option<u64>,
-    fail_syncs: Option<SyncFailure>,
-    counters: DiskCounters,
-}
-
-/// How a sync fails.
-#[derive(Clone, Copy)]
-struct SyncFailure {
-    /// How many syncs succeed before.
-    after: u64,
-    /// Whether the dirty pages are dropped, so that the next sync reports success for nothing.
-    drop_pages: bool,
-}
-
-enum NameChange {
-    Set(String, u64),
-    Unset(String),
-    Rename(String, String, u64),
-}
-
 impl MemDisk {
     /// An empty disk. The seed decides only what `Disk::random` returns.
     pub fn new(seed: u64) -> MemDisk {
@@ -76,19 +54,39 @@ impl MemDisk {
     /// The power goes and comes back: of everything that was not synced, any part may be lost. Files that
     /// were open answer with errors from now on.
     pub fn crash(&self, seed: u64) {
-        let mut state = self.state.lock();
         let mut chance = Chance(seed);
-        state.life += 1;
-        state.fail_syncs = None;
-        for change in std::mem::take(&mut state.pending) {
-            if chance.coin() {
-                change.apply(&mut state.durable_names);
-            }
-        }
-        state.names = state.durable_names.clone();
-        let named: Vec<u64> = state.names.values().copied().collect();
-        state.files.retain(|id, _| named.contains(id));
-        state.files.values_mut().for_each(|file| file.crash(&mut chance));
+        self.state.lock().crash(&mut |outcomes| chance.of(outcomes));
+    }
+
+    /// Every image that a crash could leave, one after the other, each on a disk of its own: all combinations of the
+    /// versions of all dirty sectors and of the changes of names. There are many: see `undecided`.
+    pub fn images(&self) -> impl Iterator<Item = MemDisk> {
+        let origin = self.fork();
+        let mut digits = Some(Digits::default());
+        std::iter::from_fn(move || {
+            let mut now = digits.take()?;
+            let image = origin.fork();
+            image.state.lock().crash(&mut |outcomes| now.next(outcomes));
+            digits = now.increment();
+            Some(image)
+        })
+    }
+
+    /// How many sectors and changes of names a crash would have to decide about.
+    pub fn undecided(&self) -> u64 {
+        let state = self.state.lock();
+        state.pending.len() as u64 + state.files.values().map(File::dirty_sectors).sum::<u64>()
+    }
+
+    /// A copy of the disk as it is, caches included; files that are open belong to the original.
+    pub fn fork(&self) -> MemDisk {
+        let state = State { life: 0, ..self.state.lock().clone() };
+        MemDisk { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The power goes after so many more changes (writes, syncs, names): all that come later fail, until `crash`.
+    pub fn stop_after(&self, changes: u64) {
+        self.state.lock().changes_left = Some(changes);
     }
 
     /// The process ends, the machine goes on: files that were open answer with errors, nothing is lost.
@@ -100,7 +98,13 @@ impl MemDisk {
     /// With
     /// `drop_pages` what it should have written stays in the cache and never reaches the medium, as on Linux.
     pub fn fail_sync(&self, after: u64, drop_pages: bool) {
-        self.state.lock().fail_syncs = Some(SyncFailure { after, drop_pages });
+        let dirty = if drop_pages { Dirty::Dropped } else { Dirty::Stays };
+        self.state.lock().fail_syncs = Some(SyncFailure { after, dirty });
+    }
+
+    /// The same, with pages dropped of which a part, chosen by the seed, did reach the medium.
+    pub fn fail_sync_in_part(&self, after: u64, seed: u64) {
+        self.state.lock().fail_syncs = Some(SyncFailure { after, dirty: Dirty::DroppedInPart(seed) });
     }
 
     /// Changes one bit, in the cache and on the medium. Says whether there was such a byte.
@@ -109,6 +113,13 @@ impl MemDisk {
         let Some(id) = state.names.get(name).copied() else { return false };
         let Some(file) = state.files.get_mut(&id) else { return false };
         file.flip(offset, bit)
+    }
+
+    /// A sector goes bad: reads that touch it fail from now on. Says whether there is such a file.
+    pub fn break_sector(&self, name: &str, offset: u64) -> bool {
+        let mut state = self.state.lock();
+        let Some(id) = state.names.get(name).copied() else { return false };
+        state.files.get_mut(&id).map(|file| file.bad.insert(offset / SECTOR_BYTES as u64)).is_some()
     }
 
     /// Limits the disk to so many bytes of allocated blocks; `None` lifts the limit.
@@ -122,60 +133,6 @@ impl MemDisk {
     }
 }
 
-impl NameChange {
-    fn apply(self, names: &mut BTreeMap<String, u64>) {
-        match self {
-            NameChange::Set(name, id) => {
-                names.insert(name, id);
-            }
-            NameChange::Unset(name) => {
-                names.remove(&name);
-            }
-            NameChange::Rename(from, to, id) => {
-                names.remove(&from);
-                names.insert(to, id);
-            }
-        }
-    }
-}
-
-impl State {
-    fn allocated(&self) -> u64 {
-        self.files.values().map(|file| file.length.next_multiple_of(PAGE as u64)).sum()
-    }
-
-    fn change_name(&mut self, change: NameChange, again: NameChange) {
-        change.apply(&mut self.names);
-        self.pending.push(again);
-    }
-
-    /// Lengthens a file if there is room.
-    fn grow(&mut self, id: u64, length: u64) -> io::Result<()> {
-        let now = self.files[&id].length;
-        if length <= now {
-            return Ok(());
-        }
-        let more = length.next_multiple_of(PAGE as u64) - now.next_multiple_of(PAGE as u64);
-        if self.capacity.is_some_and(|capacity| more > 0 && self.allocated() + more > capacity) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        if let Some(file) = self.files.get_mut(&id) {
-            file.length = length;
-        }
-        Ok(())
-    }
-
-    /// Whether this sync is the one that fails, and whether it drops pages.
-    fn sync_fails(&mut self) -> Option<bool> {
-        let failure = self.fail_syncs.as_mut()?;
-        if failure.after > 0 {
-            failure.after -= 1;
-            return None;
-        }
-        self.fail_syncs.take().map(|failure| failure.drop_pages)
-    }
-}
-
 impl Disk for MemDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.state.lock();
@@ -185,6 +142,7 @@ impl Disk for MemDisk {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
+        state.touch()?;
         if state.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -202,6 +160,7 @@ impl Disk for MemDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.touch()?;
         let id = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
         let rename = || NameChange::Rename(from.to_owned(), to.to_owned(), id);
         state.change_name(rename(), rename());
@@ -210,6 +169,7 @@ impl Disk for MemDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.touch()?;
         if !state.names.contains_key(name) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -220,6 +180,7 @@ impl Disk for MemDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.touch()?;
         state.counters.dir_syncs += 1;
         if state.sync_fails().is_some() {
             return Err(io::Error::other("the sync was made to fail"));
@@ -257,14 +218,29 @@ impl MemFile {
         act(&mut state)
     }
 
+    /// Changes something, unless the power has gone.
+    fn change<T>(&self, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        self.with(|state| {
+            state.touch()?;
+            act(state)
+        })
+    }
+
     fn read(&self, offset: u64, buffer: &mut [u8], direct: bool) -> io::Result<usize> {
-        self.with(|state| Ok(state.files[&self.id].read(offset, buffer, direct)))
+        self.with(|state| {
+            let file = &state.files[&self.id];
+            let end = (offset + buffer.len() as u64).div_ceil(SECTOR_BYTES as u64);
+            if file.bad.range(offset / SECTOR_BYTES as u64..end).next().is_some() {
+                return Err(io::Error::other("the sector cannot be read"));
+            }
+            Ok(file.read(offset, buffer, direct))
+        })
     }
 }
 
 impl DiskFile for MemFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.with(|state| {
+        self.change(|state| {
             state.grow(self.id, offset + bytes.len() as u64)?;
             state.counters.writes += 1;
             state.counters.bytes += bytes.len() as u64;
@@ -284,16 +260,23 @@ impl DiskFile for MemFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.with(|state| {
+        self.change(|state| {
             state.counters.syncs += 1;
             let failed = state.sync_fails();
-            if let Some(file) = state.files.get_mut(&self.id).filter(|_| failed != Some(false)) {
-                file.sync(failed.is_some());
-            }
+            let Some(file) = state.files.get_mut(&self.id) else { return Ok(()) };
             match failed {
-                Some(_) => Err(io::Error::other("the sync was made to fail")),
-                None => Ok(()),
+                None => {
+                    file.sync();
+                    return Ok(());
+                }
+                Some(Dirty::Stays) => {}
+                Some(Dirty::Dropped) => file.drop_dirty(&mut |_| 0),
+                Some(Dirty::DroppedInPart(seed)) => {
+                    let mut chance = Chance(seed);
+                    file.drop_dirty(&mut |outcomes| chance.of(outcomes));
+                }
             }
+            Err(io::Error::other("the sync was made to fail"))
         })
     }
 
@@ -302,7 +285,7 @@ impl DiskFile for MemFile {
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.with(|state| {
+        self.change(|state| {
             state.grow(self.id, bytes)?;
             if let Some(file) = state.files.get_mut(&self.id) {
                 file.cut(bytes);
@@ -312,7 +295,7 @@ impl DiskFile for MemFile {
     }
 
     fn prewrite(&self, bytes: u64) -> io::Result<()> {
-        self.with(|state| {
+        self.change(|state| {
             state.grow(self.id, bytes)?;
             state.counters.bytes += bytes;
             Ok(())

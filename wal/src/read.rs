@@ -9,6 +9,7 @@ use crate::error::WalError;
 use crate::format::{self, ENTRY_SLOT_BYTES};
 use crate::log::{Catalog, Wal};
 use crate::map::Mapping;
+use crate::mutant::{Build, Mutant};
 use crate::segments::Segment;
 use crate::stream::Run;
 
@@ -46,7 +47,7 @@ impl Wal {
         let mut left = bytes_max;
         let start = out.len();
         for part in &parts {
-            let body = Body::of(part, stream)?;
+            let body = Body::of(part, stream, self.build)?;
             for slot in 0..usize::from(part.run.count) {
                 let payload = body.payload(part, stream, slot)?;
                 if payload.len() > left && out.len() > start {
@@ -71,7 +72,7 @@ pub(crate) fn read_run(catalog: &Catalog, stream: StreamId, run: &Run) -> Option
 impl Part {
     /// All payloads of the part.
     pub(crate) fn payloads(&self, stream: StreamId) -> Result<Vec<Bytes>, WalError> {
-        let body = Body::of(self, stream)?;
+        let body = Body::of(self, stream, Build::default())?;
         (0..usize::from(self.run.count)).map(|slot| body.payload(self, stream, slot)).collect()
     }
 
@@ -112,7 +113,7 @@ struct Body {
 }
 
 impl Body {
-    fn of(part: &Part, stream: StreamId) -> Result<Body, WalError> {
+    fn of(part: &Part, stream: StreamId, build: Build) -> Result<Body, WalError> {
         let (offset, length) = (u64::from(part.run.offset), u64::from(part.run.bytes));
         if let Some(map) = &part.map {
             let bytes = map.slice(offset, length).ok_or_else(|| part.damaged(stream, 0))?;
@@ -125,7 +126,7 @@ impl Body {
         if !matches!(read, Ok(read) if read == bytes.len()) {
             return Err(part.damaged(stream, 0));
         }
-        Ok(Body { bytes: Bytes::from(bytes), check: true })
+        Ok(Body { bytes: Bytes::from(bytes), check: !build.is(Mutant::ReadUnchecked) })
     }
 
     fn payload(&self, part: &Part, stream: StreamId, slot: usize) -> Result<Bytes, WalError> {

@@ -1,8 +1,8 @@
 //! A directory of the operating system behind the disk seam.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +17,10 @@ const PREWRITE_BYTES: usize = 16 * 1024;
 
 /// What direct reads must be aligned to: no device in use has larger logical blocks.
 const DIRECT_ALIGN: u64 = 4096;
+
+/// What is in the log is for its owner alone.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// The file whose lock says that a process owns the directory.
 const LOCK_NAME: &str = "LOCK";
@@ -33,8 +37,9 @@ impl RealDisk {
     pub fn open(directory: impl AsRef<Path>) -> io::Result<RealDisk> {
         let directory = directory.as_ref().to_path_buf();
         create_directory(&directory)?;
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK_NAME))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(FILE_MODE);
+        let lock = options.open(directory.join(LOCK_NAME))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
             let why = format!("{} is in use by another process", directory.display());
             if error == rustix::io::Errno::WOULDBLOCK {
@@ -64,7 +69,7 @@ fn create_directory(directory: &Path) -> io::Result<()> {
         _ => Path::new("."),
     };
     create_directory(parent)?;
-    match std::fs::create_dir(directory) {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
@@ -77,7 +82,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        self.file(name, OpenOptions::new().read(true).write(true).create_new(true))
+        self.file(name, OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -210,6 +215,7 @@ impl DiskFile for RealFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     /// A second owner of the same directory is refused while the first lives.
     #[test]
@@ -220,6 +226,18 @@ mod tests {
         assert_eq!(second.err().unwrap().kind(), io::ErrorKind::ResourceBusy);
         drop(first);
         RealDisk::open(directory.path().join("a/b")).unwrap();
+    }
+
+    /// Nobody but the owner can read a log, in whatever directories it had to be made.
+    #[test]
+    fn files_are_for_their_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b");
+        let disk = RealDisk::open(&path).unwrap();
+        disk.create("f").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&directory.path().join("a"))), (0o700, 0o700));
+        assert_eq!((mode(&path.join("f")), mode(&path.join(LOCK_NAME))), (0o600, 0o600));
     }
 
     /// Direct reads return what was written, for any offset and length.

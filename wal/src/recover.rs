@@ -2,6 +2,7 @@
 //!
 //! The steps have the numbers they have in `docs/WAL_FORMAT.md`.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -10,11 +11,13 @@ use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
 use crate::error::{Damage, DamagedPart, WalError};
 use crate::find::{self, Files, Found};
-use crate::format::{Fault, Kind};
+use crate::format::{Before, Fault, Kind};
 use crate::index::Place;
 use crate::log::{Catalog, Wal};
-use crate::rewrite;
-use crate::scan::{FoundFrame, SegmentBytes};
+use crate::mutant::{Build, Mutant};
+use crate::repeats::Repeats;
+use crate::rewrite::{self, Kept};
+use crate::scan::{FoundFrame, FoundRecord, SegmentBytes};
 use crate::segments::{Segment, Spares};
 use crate::{Lsn, StreamId};
 
@@ -25,6 +28,12 @@ pub struct OpenReport {
     pub torn_tail: Option<Lsn>,
     /// Streams that were hit by damage to durable bytes; `Wal::stream` says more about each.
     pub damaged: Vec<StreamId>,
+    /// Where durable bytes are gone that name nobody, if anywhere. Every stream is marked then, and one that stood nowhere
+    /// else is missing altogether.
+    pub nameless: Option<Lsn>,
+    /// Where bytes of the log were not what was written although nothing was lost with them: padding, a list of
+    /// streams, the second copy of a hard state or of a segment's header. They are a sign of a disk that goes bad.
+    pub blemishes: Vec<Lsn>,
     /// Files whose header page cannot be read. They are left alone, and every stream is in doubt while they
     /// are there.
     pub unreadable: Vec<String>,
@@ -46,30 +55,48 @@ pub(crate) struct Recovery {
     /// What is proven to be durable.
     pub(crate) proven: u64,
     /// What lies above that, frame by frame.
-    pub(crate) tail: Vec<Batch>,
+    pub(crate) tail: Vec<Kept>,
+    /// What the first frame written from now on will repeat.
+    pub(crate) last: Repeats,
+    /// A hole that was found, and not judged yet: the next whole frame says more about it.
+    hole: Option<Hole>,
     /// The position after the last frame that counts.
     at: u64,
+    build: Build,
     /// The first segment of the log, as its frames say: nothing older is needed.
     said_start: u32,
     /// Segments in which something is missing.
     lost: Vec<u32>,
 }
 
+/// Durable bytes that are no frame.
+struct Hole {
+    lsns: Range<u64>,
+    /// Where a frame that left out the rest of a page would begin in it.
+    page: u64,
+    segment: u32,
+    /// Whom it was about, if the trailers in it tell.
+    streams: Option<Vec<u64>>,
+}
+
 /// Opens or begins the log in a directory.
 pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenReport), WalError> {
     let mut files = find::files(&*disk, &config)?;
-    let mut recovery = Recovery::of(&files)?;
+    let build = config.build();
+    let mut recovery = Recovery::of(&files, build)?;
     if let Some(last) = recovery.overwritten() {
         // It, and all before it, were recycled already, and in part written over: they are no part of the log.
         let gone = files.chain.partition_point(|found| found.header.number <= last);
         let gone = files.chain.drain(..gone).filter(|found| found.bytes == config.segment_bytes);
         files.free.extend(gone.map(|found| found.file));
-        recovery = Recovery::of(&files)?;
+        recovery = Recovery::of(&files, build)?;
     }
     let kept = files.chain.partition_point(|found| found.header.start < recovery.proven);
     let cut_off = files.chain.split_off(kept);
-    make_durable(&*disk, &files.chain)?;
-    let mut spares = Spares::new(std::mem::take(&mut files.free), &files.names);
+    if !build.is(Mutant::GroundNotSynced) {
+        make_durable(&*disk, &files.chain)?;
+    }
+    let mut spares = Spares::new(std::mem::take(&mut files.free), &files.names, build);
     let log_start = recovery.log_start(&files);
     let fresh = rewrite::tail(&*disk, &config, &mut recovery, &mut spares, &files, log_start)?;
     // Only now, with the fresh segment durable, does nobody need what it was written from.
@@ -88,6 +115,8 @@ pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenR
         spares: parking_lot::Mutex::new(spares),
         syncs: AtomicU64::new(0),
         poison: Default::default(),
+        is_short: Default::default(),
+        build,
         config,
     };
     Ok((wal, report))
@@ -104,8 +133,8 @@ fn make_durable(disk: &dyn Disk, chain: &[Found]) -> Result<(), WalError> {
 
 impl Recovery {
     /// Steps 3 to 5.
-    fn of(files: &Files) -> Result<Recovery, WalError> {
-        let mut recovery = Recovery::new(files);
+    fn of(files: &Files, build: Build) -> Result<Recovery, WalError> {
+        let mut recovery = Recovery::new(files, build);
         recovery.prove(files)?;
         recovery.replay(files)?;
         recovery.settle(files);
@@ -117,10 +146,17 @@ impl Recovery {
         self.lost.iter().copied().filter(|number| *number < self.said_start).max()
     }
 
-    fn new(files: &Files) -> Recovery {
+    fn new(files: &Files, build: Build) -> Recovery {
         let report = OpenReport {
             torn_tail: None,
             damaged: Vec::new(),
+            nameless: None,
+            blemishes: files
+                .chain
+                .iter()
+                .filter(|found| found.is_half)
+                .map(|found| Lsn(found.header.start))
+                .collect(),
             unreadable: files.unreadable.clone(),
             segments: files.chain.len(),
             bytes: 0,
@@ -133,7 +169,10 @@ impl Recovery {
             report,
             proven: 0,
             tail: Vec::new(),
+            last: Repeats::default(),
+            hole: None,
             at,
+            build,
             said_start: 0,
             lost: Vec::new(),
         }
@@ -144,9 +183,12 @@ impl Recovery {
     fn prove(&mut self, files: &Files) -> Result<(), WalError> {
         let Some(newest) = files.chain.last() else { return Ok(()) };
         self.proven = newest.header.durable;
-        let bytes = find::load(newest, newest.bytes, None)?.0;
-        for head in view(newest, &bytes).heads() {
+        let bytes = find::load(newest, newest.bytes, None).0;
+        for head in view(newest, &bytes, self.build).heads() {
             self.proven = self.proven.max(head.place.durable);
+            if self.build.is(Mutant::LaterFrameProves) {
+                self.proven = self.proven.max(head.place.lsn);
+            }
         }
         Ok(())
     }
@@ -155,7 +197,7 @@ impl Recovery {
     fn replay(&mut self, files: &Files) -> Result<(), WalError> {
         if let Some(missing) = files.missing_start {
             self.catalog.index.live.push(missing);
-            self.lose(None, missing);
+            self.lose_all(missing);
         }
         for (n, found) in files.chain.iter().enumerate() {
             if found.header.start > self.at {
@@ -163,8 +205,9 @@ impl Recovery {
                     break;
                 }
                 // A segment between is gone, and nobody knows what it held.
+                self.judge_hole(None);
                 self.catalog.index.live.push(found.header.number - 1);
-                self.lose(None, found.header.number - 1);
+                self.lose_all(found.header.number - 1);
                 self.at = found.header.start;
             }
             let next = files.chain.get(n + 1);
@@ -191,13 +234,13 @@ impl Recovery {
             self.catalog.table.push(Arc::new(segment), None, 0);
         }
         let end = found.header.start + length - PAGE_BYTES;
-        let direct = (end > self.proven)
+        let direct = (end > self.proven && !self.build.is(Mutant::ReadFromCache))
             .then(|| PAGE_BYTES + self.proven.saturating_sub(found.header.start).min(length - PAGE_BYTES));
-        let (bytes, reached) = find::load(found, length, direct)?;
+        let (bytes, reached) = find::load(found, length, direct);
         if reached == Reached::Cache {
             self.report.reached = Reached::Cache;
         }
-        let view = view(found, &bytes);
+        let view = view(found, &bytes, self.build);
         while self.at < view.end() {
             match view.follow(self.at) {
                 Ok(head) => {
@@ -208,6 +251,10 @@ impl Recovery {
                     }
                 }
                 Err(Fault::Newer(version)) => return Err(find::newer(&found.file.name, version)),
+                Err(Fault::Invalid) if self.at < self.proven && self.build.is(Mutant::DamageIsTorn) => {
+                    self.proven = self.at;
+                    return Ok(false);
+                }
                 Err(Fault::Invalid) if self.at < self.proven => self.skip_hole(&view, found),
                 Err(Fault::Invalid) => {
                     let torn = !newest || view.has_remains(self.at);
@@ -222,13 +269,18 @@ impl Recovery {
     /// A frame with a whole head. `false` when it is torn and the log ends before it.
     fn take(&mut self, frame: &FoundFrame<'_>, found: &Found) -> bool {
         let proven = frame.head.place.lsn < self.proven;
-        if !proven && !frame.whole {
+        if !proven && !frame.whole && !self.build.is(Mutant::TornFrameKept) {
             return false;
         }
+        self.judge_hole(Some(frame));
         if proven {
-            self.apply(frame, found)
+            self.apply(frame, found);
+            self.note_last(frame);
         } else {
-            self.keep_for_rewrite(frame)
+            self.keep_for_rewrite(frame);
+        }
+        if !frame.whole && frame.records.iter().all(|record| record.whole || record.is_repeat) {
+            self.report.blemishes.push(Lsn(frame.head.place.lsn));
         }
         self.said_start = self.said_start.max(frame.head.place.log_start);
         let next = frame.head.place.lsn + u64::from(frame.head.length);
@@ -239,6 +291,10 @@ impl Recovery {
 
     fn apply(&mut self, frame: &FoundFrame<'_>, found: &Found) {
         for record in &frame.records {
+            if record.is_repeat {
+                self.apply_repeat(record, found);
+                continue;
+            }
             if !record.whole {
                 let what =
                     if record.head.kind.is_run() { DamagedPart::Entries } else { DamagedPart::Anything };
@@ -265,38 +321,94 @@ impl Recovery {
         }
     }
 
+    /// Notes what the next frame would repeat of this one, if it is the last.
+    fn note_last(&mut self, frame: &FoundFrame<'_>) {
+        let own = frame.records.iter().filter(|record| record.whole && !record.is_repeat);
+        self.last.follow_each(own.map(|record| (&record.head, record.body)), frame.head.length);
+        if !frame.whole {
+            self.last.before = Before::default();
+        }
+    }
+
+    fn apply_repeat(&mut self, record: &FoundRecord<'_>, found: &Found) {
+        if record.whole {
+            let slot = self.catalog.index.slot(record.head.stream);
+            let place = Place { segment: found.header.number, offset: record.offset as u32 };
+            self.catalog.index.repeat(slot, place, record.body);
+        }
+    }
+
     fn keep_for_rewrite(&mut self, frame: &FoundFrame<'_>) {
         if frame.records.is_empty() {
+            self.last.before = Before::default();
             return;
         }
-        let mut batch = Batch::new();
+        let mut kept = Kept { repeats: Batch::new(), records: Batch::new(), before: self.last.before };
         for record in &frame.records {
+            let batch = if record.is_repeat { &mut kept.repeats } else { &mut kept.records };
             batch.copy(frame.head.place.salt, &record.head, record.body);
         }
-        self.tail.push(batch);
+        self.last.follow(kept.records.records(), frame.head.length);
+        self.tail.push(kept);
     }
 
     /// Bytes that were durable are no frame. What they were about is marked, and the log goes on behind them.
     fn skip_hole(&mut self, view: &SegmentBytes<'_>, found: &Found) {
+        self.judge_hole(None);
         let known_end = view.end().min(self.proven);
         let next = view.search(self.at).map(|head| head.place.lsn - u64::from(head.place.gap));
         let end = next.filter(|next| (self.at + 1..=known_end).contains(next)).unwrap_or(known_end);
         let streams = view.streams_of_hole(self.at..end);
-        self.lose(streams.as_deref(), found.header.number);
+        self.hole = Some(Hole {
+            lsns: self.at..end,
+            page: view.page_after(self.at),
+            segment: found.header.number,
+            streams,
+        });
         self.at = end;
     }
 
-    fn lose(&mut self, streams: Option<&[u64]>, segment: u32) {
-        self.lost.push(segment);
+    /// Marks whom a hole hit. The frame that follows may say that it was one frame with nothing in it but entries and
+    /// hard states, and has the hard states once more: then no more than entries are lost.
+    fn judge_hole(&mut self, next: Option<&FoundFrame<'_>>) {
+        let Some(hole) = self.hole.take() else { return };
+        if self.build.is(Mutant::HoleMarksNobody) {
+            return;
+        }
+        let is_plain = next.is_some_and(|next| {
+            let place = &next.head.place;
+            let before = hole.lsns.end.checked_sub(u64::from(place.before.length));
+            let starts = [hole.lsns.start, hole.page];
+            let follows = place.lsn - u64::from(place.gap) == hole.lsns.end;
+            let mut repeats = next.records.iter().filter(|record| record.is_repeat);
+            let is_one = before.is_some_and(|before| starts.contains(&before));
+            follows && is_one && place.before.is_plain && repeats.all(|repeat| repeat.whole)
+        });
+        let what = if is_plain { DamagedPart::Entries } else { DamagedPart::Anything };
+        let damage = Damage { at: Lsn(hole.lsns.start), segment: u64::from(hole.segment), what };
+        self.mark(hole.streams.as_deref(), &damage);
+    }
+
+    /// Nobody knows what stood here.
+    fn lose_all(&mut self, segment: u32) {
         let damage = Damage { at: Lsn(self.at), segment: u64::from(segment), what: DamagedPart::Anything };
-        self.catalog.index.damage(streams, &damage);
+        self.mark(None, &damage);
+    }
+
+    fn mark(&mut self, streams: Option<&[u64]>, damage: &Damage) {
+        self.lost.push(damage.segment as u32);
+        if streams.is_none() {
+            self.report.nameless.get_or_insert(damage.at);
+        }
+        self.catalog.index.damage(streams, damage);
     }
 
     /// Step 5: the end of the log is known; streams that are not whole are marked.
     fn settle(&mut self, files: &Files) {
+        self.judge_hole(None);
         let newest = files.chain.last().map_or(0, |found| found.header.number);
         if !files.unreadable.is_empty() || self.at < self.proven {
-            self.lose(None, newest);
+            self.lose_all(newest);
         }
         self.at = self.proven;
     }
@@ -316,6 +428,7 @@ impl Recovery {
     }
 }
 
-fn view<'a>(found: &Found, bytes: &'a [u8]) -> SegmentBytes<'a> {
-    SegmentBytes { number: found.header.number, salt: found.header.salt, start: found.header.start, bytes }
+fn view<'a>(found: &Found, bytes: &'a [u8], build: Build) -> SegmentBytes<'a> {
+    let header = &found.header;
+    SegmentBytes { number: header.number, salt: header.salt, start: header.start, bytes, build }
 }

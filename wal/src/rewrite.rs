@@ -6,14 +6,17 @@
 
 use std::sync::Arc;
 
-use crate::append::{Head, take_effect};
+use crate::append::{Head, Placed, take_effect};
+use crate::batch::Batch;
 use crate::config::WalConfig;
 use crate::disk::Disk;
 use crate::error::WalError;
 use crate::find::Files;
-use crate::format::{self, FramePlace, SegmentHeader};
+use crate::format::{self, Before, FramePlace, SegmentHeader};
 use crate::log::Catalog;
+use crate::mutant::Mutant;
 use crate::recover::Recovery;
+use crate::repeats::Repeats;
 use crate::segments::{self, PrepareError, Segment, SegmentFile, Spares};
 
 /// Where the log goes on.
@@ -35,23 +38,32 @@ pub(crate) fn tail(
         Writer { disk, config, spares, segments: Vec::new(), end: recovery.proven, scratch: Vec::new() };
     let first = files.next_number;
     writer.begin(&mut recovery.catalog, first)?;
-    for batch in std::mem::take(&mut recovery.tail) {
-        writer.frame(&mut recovery.catalog, &batch, (recovery.proven, log_start))?;
+    for kept in std::mem::take(&mut recovery.tail) {
+        writer.frame(&mut recovery.catalog, &kept, (recovery.proven, log_start))?;
     }
     let random = || disk.random().map_err(|error| WalError::io("drawing an identity for", "the log", error));
     let log = match files.log {
         Some(log) => log,
         None => u128::from(random()?) << 64 | u128::from(random()?),
     };
-    writer.sync()?;
+    if !config.build().is(Mutant::TailNotSynced) {
+        writer.sync()?;
+    }
     let previous = files.chain.last().map_or(0, |found| found.header.number);
     writer.headers(log, previous, log_start)?;
     writer.sync()?;
     let newest = first + writer.segments.len() as u32 - 1;
     recovery.report.rewritten_bytes = writer.end - recovery.proven;
     recovery.finish(newest);
-    let head = writer.head(log_start, newest + 1);
+    let head = writer.head(log_start, newest + 1, std::mem::take(&mut recovery.last));
     Ok(Fresh { log, head })
+}
+
+/// A frame that has to be written again.
+pub(crate) struct Kept {
+    pub(crate) repeats: Batch,
+    pub(crate) records: Batch,
+    pub(crate) before: Before,
 }
 
 struct Writer<'a> {
@@ -80,7 +92,7 @@ impl Writer<'_> {
         if let Some(file) = self.spares.ready.pop() {
             return Ok(file);
         }
-        segments::prepare(self.disk, self.spares.name(), self.config.segment_bytes)
+        segments::prepare(self.disk, self.spares.name(), self.config)
             .map_err(|(PrepareError::Refused(error) | PrepareError::Sync(error))| error)
     }
 
@@ -91,10 +103,13 @@ impl Writer<'_> {
     fn frame(
         &mut self,
         catalog: &mut Catalog,
-        batch: &crate::batch::Batch,
+        kept: &Kept,
         (durable, log_start): (u64, u32),
     ) -> Result<(), WalError> {
-        let (bytes, bytes_max) = (batch.bytes(), self.config.frame_bytes_max());
+        let (repeats, records) = (kept.repeats.records(), kept.records.records());
+        let bodies = repeats.bodies.len() + records.bodies.len();
+        let bytes = format::frame_bytes(repeats.heads.len(), records.heads.len(), bodies);
+        let bytes_max = self.config.frame_bytes_max();
         if bytes > bytes_max {
             return Err(WalError::BatchTooLarge { bytes, bytes_max });
         }
@@ -109,13 +124,14 @@ impl Writer<'_> {
             durable,
             gap: 0,
             log_start,
+            before: kept.before,
         };
-        format::encode_frame(&place, &batch.heads, &batch.bodies, &mut self.scratch);
+        format::encode_frame(&place, repeats, records, &mut self.scratch);
         let offset = segment.offset_of(self.end);
         self.write(&segment, offset, &self.scratch)?;
         self.end += self.scratch.len() as u64;
-        let slots: Vec<u32> = batch.heads.iter().map(|head| catalog.index.slot(head.stream)).collect();
-        take_effect(catalog, batch, &slots, (segment.number, offset));
+        let slots: Vec<u32> = records.heads.iter().map(|head| catalog.index.slot(head.stream)).collect();
+        take_effect(catalog, &Placed { segment: segment.number, offset, repeats, records }, &slots);
         Ok(())
     }
 
@@ -155,7 +171,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn head(self, log_start: u32, next_number: u32) -> Head {
+    fn head(self, log_start: u32, next_number: u32, repeats: Repeats) -> Head {
         Head {
             active: self.newest(),
             end: self.end,
@@ -166,6 +182,7 @@ impl Writer<'_> {
             proven: self.end,
             unsynced: Vec::new(),
             next_number,
+            repeats,
             scratch: self.scratch,
             slots: Vec::new(),
         }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::config::PAGE_BYTES;
 use crate::format::{self, FRAME_ALIGN, Fault, FrameHead, RecordHead};
+use crate::mutant::{Build, Mutant};
 
 /// The bytes of a segment, header page included, as far as the segment reaches.
 pub(crate) struct SegmentBytes<'a> {
@@ -13,6 +14,7 @@ pub(crate) struct SegmentBytes<'a> {
     /// The position of the byte behind the header page.
     pub(crate) start: u64,
     pub(crate) bytes: &'a [u8],
+    pub(crate) build: Build,
 }
 
 /// A frame whose head is whole.
@@ -30,6 +32,8 @@ pub(crate) struct FoundRecord<'a> {
     pub(crate) offset: u64,
     pub(crate) body: &'a [u8],
     pub(crate) whole: bool,
+    /// Whether it repeats a hard state of the frame before.
+    pub(crate) is_repeat: bool,
 }
 
 impl<'a> SegmentBytes<'a> {
@@ -39,6 +43,11 @@ impl<'a> SegmentBytes<'a> {
 
     fn offset(&self, lsn: u64) -> usize {
         (PAGE_BYTES + (lsn - self.start)) as usize
+    }
+
+    /// The position of the first byte of the next page, or `lsn` if a page begins there.
+    pub(crate) fn page_after(&self, lsn: u64) -> u64 {
+        self.lsn(self.offset(lsn).next_multiple_of(PAGE_BYTES as usize))
     }
 
     /// The position after the last byte.
@@ -87,28 +96,46 @@ impl<'a> SegmentBytes<'a> {
 
     fn head_at(&self, offset: usize) -> Result<FrameHead, Fault> {
         let bytes = self.bytes.get(offset..).unwrap_or_default();
+        if self.build.is(Mutant::SaltUnchecked) || self.build.is(Mutant::PlaceUnchecked) {
+            return self.head_of_a_stranger(bytes, offset);
+        }
         format::decode_frame(bytes, self.number, self.salt, self.lsn(offset))
+    }
+
+    /// What wrong builds take for a frame.
+    fn head_of_a_stranger(&self, bytes: &[u8], offset: usize) -> Result<FrameHead, Fault> {
+        let Some((segment, salt, lsn)) = format::said_place(bytes) else { return Err(Fault::Invalid) };
+        let mut head = if self.build.is(Mutant::SaltUnchecked) {
+            format::decode_frame(bytes, segment, salt, self.lsn(offset))?
+        } else {
+            format::decode_frame(bytes, self.number, self.salt, lsn)?
+        };
+        head.place.lsn = self.lsn(offset);
+        Ok(head)
     }
 
     /// The records of a frame, each checked.
     pub(crate) fn open(&self, head: &FrameHead) -> FoundFrame<'a> {
         let offset = self.offset(head.place.lsn);
         let frame = &self.bytes[offset..offset + head.length as usize];
-        let decoded = format::decode_records(head, frame);
-        let trailer = format::decode_trailer(frame, self.salt).is_some_and(|(lsn, _)| lsn == head.place.lsn);
-        let mut whole = decoded.is_some() && trailer;
-        let mut records = Vec::new();
-        for (record, at) in decoded.unwrap_or_default() {
-            let body = &frame[at..at + record.body_bytes as usize];
-            let found = FoundRecord {
-                head: record,
-                offset: (offset + at) as u64,
-                body,
-                whole: format::check_body(self.salt, &record, body),
-            };
-            whole &= found.whole;
-            records.push(found);
+        let is_lax = self.build.is(Mutant::SaltUnchecked) || self.build.is(Mutant::PlaceUnchecked);
+        let trailer =
+            is_lax || format::decode_trailer(frame, self.salt).is_some_and(|(lsn, _)| lsn == head.place.lsn);
+        let Some(decoded) = format::decode_records(head, frame) else {
+            return FoundFrame { head: *head, records: Vec::new(), whole: false };
+        };
+        let mut records = Vec::with_capacity(decoded.len());
+        let mut end = format::bodies_offset(decoded.len());
+        for (n, (record, at)) in decoded.into_iter().enumerate() {
+            end = at + record.body_bytes as usize;
+            let body = &frame[at..end];
+            let salt = if self.build.is(Mutant::SaltUnchecked) { head.place.salt } else { self.salt };
+            let whole = format::check_body(salt, &record, body) || self.build.is(Mutant::BodiesUnchecked);
+            let is_repeat = n < head.repeats as usize;
+            records.push(FoundRecord { head: record, offset: (offset + at) as u64, body, whole, is_repeat });
         }
+        let bodies = records.iter().all(|record| record.whole);
+        let whole = bodies && trailer && format::is_padding_blank(head, end, frame);
         FoundFrame { head: *head, records, whole }
     }
 
@@ -121,8 +148,7 @@ impl<'a> SegmentBytes<'a> {
             let (frame, named) = self.trailer_before(end, hole.start)?;
             streams.extend(named);
             // The first frame of the hole may have left a gap behind the last whole one.
-            let first = self.lsn(self.offset(hole.start).next_multiple_of(PAGE_BYTES as usize));
-            end = if frame == first { hole.start } else { frame };
+            end = if frame == self.page_after(hole.start) { hole.start } else { frame };
         }
         streams.sort_unstable();
         streams.dedup();

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Weak};
 
-use crate::config::PAGE_BYTES;
+use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, DiskFile};
 use crate::error::WalError;
 use crate::map::Mapping;
+use crate::mutant::{Build, Mutant};
 
 /// What the names of segment files begin with. A name says nothing else: the number stands in the header.
 const NAME_PREFIX: &str = "segment-";
@@ -84,8 +85,8 @@ pub(crate) struct Retired {
 
 impl Retired {
     /// The file, once nobody can see its bytes any more.
-    fn release(self) -> Result<SegmentFile, Retired> {
-        if self.handed.strong_count() > 0 {
+    fn release(self, build: Build) -> Result<SegmentFile, Retired> {
+        if self.handed.strong_count() > 0 && !build.is(Mutant::RecycledWhileRead) {
             return Err(self);
         }
         let handed = self.handed;
@@ -103,12 +104,13 @@ pub(crate) struct Spares {
     /// Left the log, perhaps still being read.
     retired: Vec<Retired>,
     next_name: u64,
+    build: Build,
 }
 
 impl Spares {
-    pub(crate) fn new(ready: Vec<SegmentFile>, names: &[String]) -> Spares {
+    pub(crate) fn new(ready: Vec<SegmentFile>, names: &[String], build: Build) -> Spares {
         let taken = names.iter().filter_map(|name| name.strip_prefix(NAME_PREFIX)?.parse::<u64>().ok());
-        Spares { ready, retired: Vec::new(), next_name: taken.max().unwrap_or(0) + 1 }
+        Spares { ready, retired: Vec::new(), next_name: taken.max().unwrap_or(0) + 1, build }
     }
 
     /// A segment left the log for good: what freed it is durable.
@@ -120,7 +122,7 @@ impl Spares {
     pub(crate) fn reclaim(&mut self) -> usize {
         let before = self.ready.len();
         for retired in std::mem::take(&mut self.retired) {
-            match retired.release() {
+            match retired.release(self.build) {
                 Ok(file) => self.ready.push(file),
                 Err(still_read) => self.retired.push(still_read),
             }
@@ -155,7 +157,12 @@ pub(crate) enum PrepareError {
 }
 
 /// Creates a file with real blocks and a durable name.
-pub(crate) fn prepare(disk: &dyn Disk, name: String, bytes: u64) -> Result<SegmentFile, PrepareError> {
+pub(crate) fn prepare(
+    disk: &dyn Disk,
+    name: String,
+    config: &WalConfig,
+) -> Result<SegmentFile, PrepareError> {
+    let bytes = config.segment_bytes;
     let file = disk.create(&name).map_err(|error| PrepareError::Refused(refusal(error, &name, bytes)))?;
     if let Err(error) = file.prewrite(bytes) {
         // The half-made file goes again; if even that fails, the next start finds it blank and uses it.
@@ -163,6 +170,9 @@ pub(crate) fn prepare(disk: &dyn Disk, name: String, bytes: u64) -> Result<Segme
         return Err(PrepareError::Refused(refusal(error, &name, bytes)));
     }
     file.sync().map_err(|error| PrepareError::Sync(WalError::io("syncing", &name, error)))?;
+    if config.build().is(Mutant::NamesNotSynced) {
+        return Ok(SegmentFile { name, file });
+    }
     disk.sync_dir()
         .map_err(|error| PrepareError::Sync(WalError::io("syncing the directory of", &name, error)))?;
     Ok(SegmentFile { name, file })

@@ -221,6 +221,15 @@ impl Stream {
         }
     }
 
+    /// The hard state stands in another segment too, and counts there from now on; false if it is not these bytes.
+    pub(crate) fn move_hard_state(&mut self, segment: u32, bytes: &[u8], live: &mut Live) -> bool {
+        let Some(held) = self.hard_state.as_mut().filter(|held| held.bytes == bytes) else { return false };
+        live.sub(held.segment, held.cost());
+        held.segment = segment;
+        live.add(segment, held.cost());
+        true
+    }
+
     /// Replaces a named state.
     pub(crate) fn set_state(&mut self, name: u8, held: Held, live: &mut Live) {
         live.add(held.segment, held.cost());

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::Lsn;
 use crate::error::WalError;
 use crate::log::Wal;
+use crate::mutant::Mutant;
 use crate::segments::Segment;
 
 impl Wal {
@@ -35,7 +36,12 @@ impl Wal {
             head.page_break = true;
             (head.end, head.unsynced.clone())
         };
-        for segment in &segments {
+        if self.build.is(Mutant::SyncToldEarly) {
+            self.durable.store(target, Ordering::Release);
+        }
+        let skipped =
+            if self.build.is(Mutant::SyncNewestOnly) { segments.len().saturating_sub(1) } else { 0 };
+        for segment in &segments[skipped..] {
             self.sync_segment(segment)?;
         }
         let mut head = self.head.lock();
@@ -45,17 +51,20 @@ impl Wal {
         head.unsynced.retain(|segment| segment.number >= first_new || Some(segment.number) == grown);
         // Under the lock, so that no frame is written with a durable position that a failed sync would take
         // back.
-        self.durable.store(target, Ordering::Release);
+        let durable = if self.build.is(Mutant::SyncToldTooFar) { head.end } else { target };
+        self.durable.store(durable, Ordering::Release);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn sync_segment(&self, segment: &Arc<Segment>) -> Result<(), WalError> {
-        #[cfg(feature = "mutants")]
-        if self.config.mutant == Some(crate::config::Mutant::SkipSync) {
+        if self.build.is(Mutant::SkipSync) {
             return Ok(());
         }
         let file = &segment.file;
-        file.file.sync().map_err(|error| self.poison(&WalError::io("syncing", &file.name, error)))
+        file.file.sync().map_err(|error| {
+            let error = WalError::io("syncing", &file.name, error);
+            if self.build.is(Mutant::SyncAgain) { error } else { self.poison(&error) }
+        })
     }
 }

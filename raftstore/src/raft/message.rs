@@ -15,6 +15,13 @@ pub struct Message {
     pub body: Body,
 }
 
+impl Message {
+    /// Whether it asks for entries to be written.
+    pub fn has_entries(&self) -> bool {
+        matches!(&self.body, Body::Append { entries, .. } if !entries.is_empty())
+    }
+}
+
 /// The kinds of message. Section numbers are those of Ongaro's dissertation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {

@@ -8,7 +8,7 @@ use super::replica::{Replica, Slot};
 use super::request::SubmitError;
 use super::worker::Worker;
 use crate::ids::{ReplicaId, StoreId, Tick};
-use crate::message::{Refusal, Refused, StoreMessage};
+use crate::message::{Refusal, Refused, RequestKind, StoreMessage};
 use crate::raft::{Body, Event, Message, Persisted};
 use crate::snapshot::KeeperTask;
 
@@ -38,8 +38,8 @@ impl Worker {
         self.fire_timers(now);
     }
 
-    /// With a full disk nothing can be promised: commands are refused, frames are dropped (they come again), the rest
-    /// waits.
+    /// The log had to refuse something, for its disk is full: until it takes that, nothing can be promised. Commands are
+    /// refused, frames are dropped (they come again), the rest waits.
     fn collect_while_full(&mut self, now: Tick) {
         while let Some(item) = self.first.take().or_else(|| self.receiver.try_recv().ok()) {
             match item {
@@ -69,6 +69,9 @@ impl Worker {
                 self.shared.inboxes.frame_taken(self.number, bytes);
                 messages.into_iter().for_each(|message| self.take_message(from, message, now));
             }
+            Item::Submit { request, .. } if request.kind != RequestKind::Read && self.spares_space() => {
+                self.refuse(request, SubmitError::DiskFull);
+            }
             Item::Submit { region, request } => self.take_request(region, request, now),
             Item::Peer { store, up } => self.peer_changed(store, up, now),
             Item::Durable => {} // `release` asks the log itself
@@ -77,6 +80,12 @@ impl Worker {
             Item::Born(newborn) => self.bear(*newborn, now),
             Item::Control(control) => self.control(control, now),
         }
+    }
+
+    /// Whether the disk is nearly full: entries are not taken any more, so that there is room for votes and for what
+    /// makes room, and everything else goes on.
+    pub(super) fn spares_space(&self) -> bool {
+        self.shared.wal.is_short_of_space()
     }
 
     fn take_message(&mut self, from: StoreId, message: StoreMessage, now: Tick) {

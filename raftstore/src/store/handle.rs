@@ -213,7 +213,7 @@ impl Store {
             thread::sleep(TICK);
         }
         inboxes.stop("it was closed");
-        let _ = wal.sync(); // if it fails, nothing that was promised is lost: the log is poisoned and says so when opened
+        let _ = wal.rest(); // if it fails, nothing that was promised is lost: the log is poisoned and says so when opened
         sync.poke();
         self.inner.pool.close();
         let _ = keeper.send(KeeperTask::Stop);

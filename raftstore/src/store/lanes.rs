@@ -10,7 +10,7 @@ use super::replica::{Condition, Slot};
 use super::request::{Request, SubmitError};
 use super::worker::{Timer, Worker};
 use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
-use crate::message::{Refusal, Refused, Replies, StoreMessage, Submit};
+use crate::message::{Refusal, Refused, Replies, RequestKind, StoreMessage, Submit};
 
 impl Worker {
     pub(super) fn take_request(&mut self, region: RegionId, request: Request, now: Tick) {
@@ -85,11 +85,13 @@ impl Worker {
     /// Commands that another store forwards, or that this one sends to itself.
     pub(super) fn take_run(&mut self, slot: Slot, from: StoreId, run: Submit) {
         let bytes_max = self.shared.config.proposals_bytes_max;
+        let is_refused = self.spares_space() && run.items.iter().any(|item| item.kind != RequestKind::Read);
         let replica = self.replica(slot);
         let (region, attempt) = (replica.region, run.attempt);
         let taken = match (&replica.condition, &mut replica.leading) {
             (Condition::Stopped(_), _) => Err(Refusal::Stopped),
             (Condition::Restoring, _) | (_, None) => Err(Refusal::NotLeader(replica.standing.leader)),
+            (Condition::Running, Some(_)) if is_refused => Err(Refusal::Busy),
             (Condition::Running, Some(leading)) => leading.take(from, run, bytes_max),
         };
         match taken {

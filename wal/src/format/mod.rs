@@ -9,8 +9,8 @@ mod record;
 mod segment;
 
 pub(crate) use frame::{
-    FRAME_ALIGN, FrameHead, FramePlace, bodies_offset, decode_frame, decode_records, decode_trailer,
-    encode_frame, frame_bytes, may_be_frame,
+    Before, FRAME_ALIGN, FrameHead, FramePlace, RECORD_OVERHEAD_BYTES, Records, bodies_offset, decode_frame,
+    decode_records, decode_trailer, encode_frame, frame_bytes, is_padding_blank, may_be_frame, said_place,
 };
 pub(crate) use record::{
     ENTRY_SLOT_BYTES, Kind, RecordHead, check_body, check_entry, entry_range, entry_slot, put_entry_slot,

@@ -81,6 +81,14 @@ impl SegmentHeader {
         }
     }
 
+    /// Whether a copy is neither whole nor blank: never the mark of a power cut, for a copy lies in one sector.
+    pub(crate) fn has_damaged_copy(page: &[u8]) -> bool {
+        SEGMENT_HEADER_AT
+            .iter()
+            .filter_map(|at| page.get(*at..at + SEGMENT_HEADER_BYTES))
+            .any(|copy| SegmentHeader::decode_copy(copy).is_err() && copy.iter().any(|byte| *byte != 0))
+    }
+
     fn decode_copy(bytes: &[u8]) -> Result<SegmentHeader, Fault> {
         let mut plain = [0; SEGMENT_HEADER_BYTES];
         plain.copy_from_slice(bytes);

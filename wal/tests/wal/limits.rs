@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skep_wal::{Batch, MemDisk, Misuse, StateName, StreamId, Wal, WalConfig, WalError};
+use skep_wal::{Batch, Disk, MemDisk, Misuse, StateName, StreamId, Wal, WalConfig, WalError};
 
 const ONE: StreamId = StreamId(1);
 
@@ -42,7 +42,7 @@ fn a_failed_sync_poisons_for_good() {
 fn a_full_disk_leaves_the_log_usable() {
     let disk = MemDisk::new(1);
     let wal = open(&disk);
-    disk.set_capacity(Some(3 * 128 * 1024));
+    disk.set_capacity(Some(4 * 128 * 1024));
     let mut index = 1;
     let full = loop {
         match append(&wal, index, 5000) {
@@ -62,11 +62,94 @@ fn a_full_disk_leaves_the_log_usable() {
     assert_eq!(open(&disk).stream(ONE).unwrap().last_index, index + 1);
 }
 
+/// The disk is full, and no more entries can be written. Votes can, and so can what makes room: a stream is compacted,
+/// another is removed, an idle one is carried out of the oldest segment, and entries are taken again.
+#[test]
+fn votes_and_compaction_go_on_while_the_disk_is_full() {
+    let disk = MemDisk::new(1);
+    let wal = open(&disk);
+    let mut batch = Batch::new();
+    batch.entries(StreamId(3), 1, 1, [b"idle".as_slice()]);
+    wal.append(&mut batch).unwrap();
+    wal.maintain().unwrap();
+    disk.set_capacity(Some(6 * 128 * 1024));
+    let mut index = 1;
+    while append(&wal, index, 5000).is_ok() {
+        index += 1;
+    }
+    assert!(wal.maintain().is_err() && wal.is_short_of_space() && wal.poisoned().is_none());
+    for vote in 0..20u64 {
+        batch.hard_state(StreamId(2), &vote.to_le_bytes());
+        wal.append(&mut batch).unwrap();
+        wal.sync().unwrap();
+    }
+    batch.compact(ONE, index - 1, 1);
+    wal.append(&mut batch).unwrap();
+    for _ in 0..4 {
+        wal.sync().unwrap();
+        let _ = wal.maintain();
+    }
+    assert!(!wal.is_short_of_space(), "{:?}", wal.usage());
+    append(&wal, index, 5000).unwrap();
+    wal.sync().unwrap();
+    disk.crash(3);
+    let wal = open(&disk);
+    assert_eq!(wal.stream(ONE).unwrap().last_index, index);
+    assert_eq!(wal.stream(StreamId(3)).unwrap().last_index, 1);
+    assert_eq!(&wal.stream(StreamId(2)).unwrap().hard_state[..], 19u64.to_le_bytes());
+}
+
+/// Whoever waits for a sync that fails is told that nobody knows what is on the disk, and so is everyone after.
+#[test]
+fn waiters_learn_that_the_outcome_is_unknown() {
+    let disk = MemDisk::new(1);
+    let wal = open(&disk);
+    append(&wal, 1, 100).unwrap();
+    disk.fail_sync(0, false);
+    let told: Vec<String> = std::thread::scope(|scope| {
+        let waiters: Vec<_> = (0..4).map(|_| scope.spawn(|| wal.sync().unwrap_err().to_string())).collect();
+        waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect()
+    });
+    assert!(told.iter().all(|error| error.contains("unknown") && *error == told[0]), "{told:?}");
+}
+
+/// The error of a sync that belongs to another file (its directory, a file being prepared) ends the log as well.
+#[test]
+fn whoever_sees_the_first_error_it_counts_for_all() {
+    for failing in 0..2 {
+        let disk = MemDisk::new(1);
+        let wal = open(&disk);
+        append(&wal, 1, 100).unwrap();
+        disk.fail_sync(failing, false);
+        assert!(matches!(wal.maintain().unwrap_err(), WalError::Poisoned { .. }), "{failing}");
+        assert!(matches!(wal.sync().unwrap_err(), WalError::Poisoned { .. }));
+        assert!(matches!(append(&wal, 2, 1).unwrap_err(), WalError::Poisoned { .. }));
+    }
+}
+
+/// A bad sector is an error for the stream whose entry is in it, and for no other.
+#[test]
+fn a_bad_sector_is_an_error_for_its_stream_alone() {
+    let disk = MemDisk::new(1);
+    let wal = open(&disk);
+    let mut batch = Batch::new();
+    batch.entries(ONE, 1, 1, [vec![1; 3000].as_slice()]);
+    batch.entries(StreamId(2), 1, 1, [vec![2; 3000].as_slice()]);
+    wal.append(&mut batch).unwrap();
+    let name = disk.list().unwrap().into_iter().find(|name| disk.break_sector(name, 4096 + 4608)).unwrap();
+    let mut out = Vec::new();
+    wal.read(ONE, 1, 1, usize::MAX, &mut out).unwrap();
+    let error = wal.read(StreamId(2), 1, 1, usize::MAX, &mut out).unwrap_err();
+    assert!(matches!(error, WalError::Damaged { stream: StreamId(2), index: 1, .. }), "{name}: {error}");
+    append(&wal, 2, 10).unwrap();
+    wal.sync().unwrap();
+}
+
 /// Compacting makes room on a full disk.
 #[test]
 fn compaction_frees_a_full_disk() {
     let disk = MemDisk::new(1);
-    disk.set_capacity(Some(4 * 128 * 1024));
+    disk.set_capacity(Some(5 * 128 * 1024));
     let wal = open(&disk);
     let mut batch = Batch::new();
     for index in 1..2000 {
@@ -81,7 +164,7 @@ fn compaction_frees_a_full_disk() {
                 .unwrap();
         }
     }
-    assert!(wal.usage().log_bytes <= 4 * 128 * 1024);
+    assert!(wal.usage().log_bytes <= 5 * 128 * 1024);
 }
 
 /// Nonsense is refused before anything is written, and the whole batch with it.

@@ -4,10 +4,16 @@
 
 mod damage;
 mod half_opened;
+#[cfg(feature = "mutants")]
+mod hook;
+mod images;
 mod limits;
+mod misplaced;
 mod model;
 #[cfg(feature = "mutants")]
 mod mutants;
+mod shadow;
 mod space;
 mod twin;
+mod world;
 mod written_over;
