@@ -24,7 +24,7 @@ const FORMAT: u8 = 1;
 
 /// A region.
 ///
-/// Invariant: `start < end`, where no end is greater than every key.
+/// Invariants: `start < end`, where no end is greater than every key; `epoch.membership` is the number of `membership`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegionDescriptor {
     /// Its name.
@@ -79,6 +79,7 @@ impl RegionDescriptor {
             return Err(Unreadable::Damaged("a region that ends before it starts"));
         }
         let membership = Membership {
+            number: epoch.membership,
             voters: replicas(&mut from)?,
             outgoing: replicas(&mut from)?,
             learners: replicas(&mut from)?,
@@ -108,7 +109,7 @@ mod tests {
             start: Bytes::from_static(b"a"),
             end: Some(Bytes::from_static(b"bc")),
             epoch: Epoch { version: 3, membership: 4 },
-            membership: Membership::of_voters(vec![ReplicaId(0x1_0000_0005)]),
+            membership: Membership { number: 4, ..Membership::of_voters(vec![ReplicaId(0x1_0000_0005)]) },
         }
     }
 

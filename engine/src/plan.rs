@@ -18,7 +18,7 @@ const FIRST_EPOCH: Epoch = Epoch { version: 1, membership: FIRST_MEMBERSHIP as u
 /// `count` regions that tile the key space, each with a replica on every one of `stores`; named by the first store.
 pub(crate) fn regions(count: u32, stores: &[StoreId]) -> Vec<RegionDescriptor> {
     let voters = stores.iter().map(|store| ReplicaId::new(FIRST_MEMBERSHIP, *store)).collect();
-    let membership = Membership::of_voters(voters);
+    let membership = Membership { number: FIRST_MEMBERSHIP.into(), ..Membership::of_voters(voters) };
     let boundaries = boundaries(count);
     let starts = std::iter::once(Bytes::new()).chain(boundaries.iter().cloned());
     let ends = boundaries.iter().cloned().map(Some).chain(std::iter::once(None));

@@ -303,7 +303,7 @@ mod tests {
             start: Bytes::new(),
             end: None,
             epoch: Epoch { version: 1, membership: 1 },
-            membership: Default::default(),
+            membership: skep_raftstore::raft::Membership { number: 1, ..Default::default() },
         };
         let written = regions(std::slice::from_ref(&region));
         assert_eq!(written[..7], *b"\x20\x01\0\x24\0\0\0");

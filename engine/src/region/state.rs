@@ -77,7 +77,7 @@ mod tests {
             start: Default::default(),
             end: None,
             epoch: Epoch { version: 1, membership: 1 },
-            membership: Default::default(),
+            membership: skep_raftstore::raft::Membership { number: 1, ..Default::default() },
         };
         let state = RegionState {
             applied: LogPos { index: Index(2), term: Term(3) },

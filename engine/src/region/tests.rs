@@ -21,7 +21,7 @@ fn genesis() -> RegionDescriptor {
         start: Bytes::from_static(b"b"),
         end: Some(Bytes::from_static(b"y")),
         epoch: Epoch { version: VERSION, membership: 1 },
-        membership: Default::default(),
+        membership: skep_raftstore::raft::Membership { number: 1, ..Default::default() },
     }
 }
 

@@ -109,16 +109,16 @@ impl Applier {
             (_, Job::Stop) => self.state = State::Stopped,
             (State::Failed(why), Job::Restore(received)) => {
                 let (region, why) = (self.region, why.clone());
-                pass.sink.outcome(ApplyOutcome::NotRestored { region, received, why });
+                pass.sink.outcome(ApplyOutcome::NotRestored { region, received: *received, why });
             }
             (State::Failed(_), _) => self.tell_failed(pass),
             (State::Running(_), Job::Apply { through, wanted }) => self.apply(through, wanted, pass)?,
             (State::Running(_), Job::Read { queries }) => self.read(queries, pass)?,
             (State::Running(_), Job::Snapshot(purpose)) => self.snapshot(purpose, pass)?,
-            (State::Running(_), Job::Restore(received)) => self.restore(received, pass)?,
+            (State::Running(_), Job::Restore(received)) => self.restore(*received, pass)?,
             (State::Vacant(factory), Job::Restore(received)) => {
                 let factory = factory.clone();
-                self.restore_new(&*factory, received, pass)?;
+                self.restore_new(&*factory, *received, pass)?;
             }
             (State::Vacant(_), Job::MoveIn { machine, at }) => {
                 (self.state, self.applied) = (State::Running(machine), at);

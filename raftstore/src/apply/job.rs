@@ -60,7 +60,7 @@ pub enum Job {
     /// Take a snapshot.
     Snapshot(SnapshotPurpose),
     /// Replace the state by a received one.
-    Restore(ReceivedSnapshot),
+    Restore(Box<ReceivedSnapshot>),
     /// Go on with this machine, if there is none.
     MoveIn {
         /// The machine.

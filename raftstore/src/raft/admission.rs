@@ -42,13 +42,30 @@ impl Raft {
         }
     }
 
+    /// Whether `from` may say such a thing. Who is no member, as far as is known here, may still lead or have been added since;
+    /// only its answers would be counted, and must not be.
+    fn may_say(&self, from: ReplicaId, term: Term, body: &Body) -> bool {
+        let is_known_leader = self.leader == Some(from) && term == self.hard.term;
+        match body {
+            Body::PreVote { .. } | Body::Vote { .. } | Body::Append { .. } | Body::Heartbeat { .. } => true,
+            // A leader that removed itself hands over at the end.
+            Body::TimeoutNow => is_known_leader || self.membership().contains(from),
+            Body::PreVoteReply { .. }
+            | Body::VoteReply { .. }
+            | Body::AppendAccepted { .. }
+            | Body::AppendRejected { .. }
+            | Body::HeartbeatReply { .. } => self.membership().contains(from),
+        }
+    }
+
     /// Judges what can be judged without knowing the role.
     fn admits(&mut self, message: &Message) -> bool {
         let Message { from, to, term, body } = message;
+        let is_stranger = !self.blank && !self.may_say(*from, *term, body);
         let refusals = &mut self.refusals;
         let refusal = if *to != self.config.id || *from == self.config.id {
             &mut refusals.misdirected
-        } else if !self.blank && !self.membership.contains(*from) {
+        } else if is_stranger {
             &mut refusals.non_member
         } else if term.0 > NUMBER_MAX || *term == Term(0) {
             &mut refusals.absurd_term

@@ -1,6 +1,8 @@
 //! What a replica is started with: its knobs, and what its shell found on disk.
 
-use super::types::{HardState, Index, LogPos, Membership, ReplicaId, Term};
+use super::membership::Membership;
+use super::memberships::Brought;
+use super::types::{HardState, Index, LogPos, ReplicaId, Term};
 
 /// The knobs of one replica. All times are in ticks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,8 +42,10 @@ impl Config {
 pub struct Start {
     /// The newest hard state.
     pub hard_state: HardState,
-    /// Who takes part.
+    /// Who takes part at `applied`.
     pub membership: Membership,
+    /// What membership entries may have brought since, in order. Those that are not in the log count for nothing.
+    pub brought: Vec<Brought>,
     /// The log is compacted through here.
     pub base: LogPos,
     /// The first index of each term in the log, growing.

@@ -7,9 +7,10 @@ use super::election::{ElectionTimer, Votes};
 use super::event::{Event, ProposeRefusal, Refusals};
 use super::leading::Leading;
 use super::log_shape::LogShape;
+use super::memberships::Memberships;
 use super::message::{Body, Message};
 use super::types::{
-    Entry, HardState, Index, LogPos, Membership, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
+    Entry, EntryKind, HardState, Index, LogPos, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
 };
 
 /// One replica of one group. Events in, effects out; see the [module's page](super).
@@ -22,7 +23,7 @@ use super::types::{
 #[derive(Debug)]
 pub struct Raft {
     pub(super) config: Config,
-    pub(super) membership: Membership,
+    pub(super) memberships: Memberships,
     pub(super) log: LogShape,
     pub(super) hard: HardState,
     pub(super) durable: Durable,
@@ -53,6 +54,8 @@ impl Raft {
         let log = LogShape::new(start.base, &start.runs, start.last);
         let last = log.last().index;
         let applied = start.applied.max(log.base().index).min(last);
+        let mut brought = start.brought;
+        brought.retain(|brought| brought.at.index > applied && log.contains(brought.at));
         // A snapshot may have become durable just before a crash, and the term it was received in not.
         let (known, mut durable) = (log.last().term, Durable::new(last));
         let mut hard = start.hard_state;
@@ -61,7 +64,7 @@ impl Raft {
             durable.change_hard_state();
         }
         Raft {
-            membership: start.membership,
+            memberships: Memberships::new(start.membership, brought),
             reported: Standing { role: Role::Follower, term: hard.term, leader: None },
             hard,
             durable,
@@ -107,6 +110,9 @@ impl Raft {
             self.reported = standing;
             fx.standing = Some(standing);
         }
+        if let Some(brought) = self.memberships.take_news() {
+            fx.brought = Some(brought);
+        }
         if self.durable.hard_state_changed() {
             fx.hard_state = Some(self.hard);
         }
@@ -125,6 +131,7 @@ impl Raft {
         fx: &mut Effects,
     ) -> Result<Index, ProposeRefusal> {
         self.may_propose()?;
+        debug_assert!(payloads.iter().all(|payload| payload.kind() != EntryKind::Membership));
         let first = self.log.last().index.next();
         self.append_own(payloads.drain(..), fx);
         Ok(first)
@@ -202,6 +209,7 @@ impl Raft {
     fn on_compacted(&mut self, through: LogPos) {
         if through.index <= self.handed {
             self.log.compact(through);
+            self.memberships.compact(through.index);
         }
     }
 

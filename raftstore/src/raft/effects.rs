@@ -2,6 +2,7 @@
 //!
 //! The struct is taken apart without `..`, so that a new effect breaks the build where it must be handled.
 
+use super::memberships::Brought;
 use super::message::{Body, Message};
 use super::types::{Entry, HardState, Index, LogPos, ReadId, ReplicaId, Term, WriteSeq};
 
@@ -17,6 +18,8 @@ pub struct Effects {
     pub restart: Option<LogPos>,
     /// Persist these. They are contiguous and replace whatever stood at their indexes and above.
     pub append: Vec<Entry>,
+    /// Persist this together with `append`, in place of what was last: the memberships that the log brings.
+    pub brought: Option<Vec<Brought>>,
     /// Send these at once: they promise nothing that is not durable already.
     pub send: Vec<Message>,
     /// Read these from the log (what is in `append` included) and send them at once.
@@ -106,6 +109,7 @@ impl Effects {
             hard_state,
             restart,
             append,
+            brought,
             send,
             replicate,
             held,
@@ -115,6 +119,7 @@ impl Effects {
             standing,
         } = self;
         (*write, *hard_state, *restart, *apply, *standing) = (None, None, None, None, None);
+        *brought = None;
         append.clear();
         send.clear();
         replicate.clear();

@@ -4,9 +4,10 @@ use super::config::Config;
 use super::core::{Raft, State};
 use super::effects::Effects;
 use super::leading::Leading;
+use super::membership::Membership;
 use super::message::Body;
 use super::quorum;
-use super::types::{HardState, LogPos, Membership, Payload, ReplicaId, Term, Tick};
+use super::types::{HardState, LogPos, Payload, ReplicaId, Term, Tick};
 
 /// Who said yes.
 #[derive(Default, Debug)]
@@ -173,8 +174,11 @@ impl Raft {
         matches!(self.state, State::Leader(_)) || (self.leader.is_some() && heard)
     }
 
+    /// Whoever has a vote, or had one in a membership that may yet turn out to be the newest that is committed: if only this
+    /// replica has the entry that takes its vote away, nobody else can win (4.2.2).
     pub(super) fn may_campaign(&self) -> bool {
-        !self.blank && self.membership.is_voter(self.config.id)
+        let has_vote = |membership: &Membership| membership.is_voter(self.config.id);
+        !self.blank && self.memberships.from(self.commit).any(has_vote)
     }
 
     /// One vote per term, and none against a known leader.
@@ -187,7 +191,7 @@ impl Raft {
 
     fn count_pre_votes(&mut self, now: Tick, fx: &mut Effects) {
         if let State::PreCandidate(votes) = &self.state
-            && votes.suffice(&self.membership)
+            && votes.suffice(self.memberships.current())
         {
             self.campaign(now, false, fx);
         }
@@ -195,7 +199,7 @@ impl Raft {
 
     fn count_votes(&mut self, now: Tick, fx: &mut Effects) {
         if let State::Candidate(votes) = &self.state
-            && votes.suffice(&self.membership)
+            && votes.suffice(self.memberships.current())
             // Nobody can have answered a question that has not left; a forged answer changes nothing.
             && self.durable.hard_state()
         {
@@ -207,15 +211,15 @@ impl Raft {
     /// so tells everybody who leads.
     fn become_leader(&mut self, now: Tick, fx: &mut Effects) {
         let last = self.log.last().index;
-        let others = self.membership.all().into_iter().filter(|&id| id != self.config.id);
+        let others = self.membership().all().into_iter().filter(|&id| id != self.config.id);
         self.state = State::Leader(Box::new(Leading::new(others, last, self.config.heartbeat_ticks, now)));
         self.leader = Some(self.config.id);
         self.append_own([Payload::no_op()].into_iter(), fx);
     }
 
     fn other_voters(&self) -> Vec<ReplicaId> {
-        let mut others = self.membership.all();
-        others.retain(|&id| id != self.config.id && self.membership.is_voter(id));
+        let mut others = self.membership().all();
+        others.retain(|&id| id != self.config.id && self.membership().is_voter(id));
         others
     }
 }

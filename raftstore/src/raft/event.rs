@@ -1,8 +1,9 @@
 //! What can happen to a replica, and why it may refuse.
 
 use super::effects::Persisted;
+use super::membership::Membership;
 use super::message::Message;
-use super::types::{Index, LogPos, Membership, ReplicaId, Term};
+use super::types::{Index, LogPos, ReplicaId, Term};
 
 /// Something that happened. Proposals and reads are methods of their own, because they answer.
 #[derive(Debug)]
@@ -46,6 +47,21 @@ pub enum Event {
     Applied(Index),
 }
 
+/// Why a change of membership is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChangeRefusal {
+    /// Nothing is proposed here now.
+    NotNow(ProposeRefusal),
+    /// Another change is: try again when it is done.
+    UnderWay,
+    /// This replica would get a vote and is no learner, or one that lacks much of the log.
+    NotCaughtUp(ReplicaId),
+    /// It is so already.
+    Unchanged,
+    /// Nobody would vote, somebody would be two things at once, there would be too many, or the number is not a new one.
+    Impossible,
+}
+
 /// Why a proposal or a read is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProposeRefusal {
@@ -60,7 +76,7 @@ pub enum ProposeRefusal {
 /// How many messages were refused, by reason. None of them changed anything.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Refusals {
-    /// The sender takes no part in the group.
+    /// The sender takes no part in the group, and what it says counts only from those who do.
     pub non_member: u32,
     /// The message is for another replica, or claims to be from this one.
     pub misdirected: u32,
@@ -68,6 +84,8 @@ pub struct Refusals {
     pub absurd_term: u32,
     /// An index that nobody can have: beyond what was sent or carried, out of order, or too large.
     pub absurd_index: u32,
+    /// A membership entry that makes no sense.
+    pub absurd_membership: u32,
     /// A second leader in a term that has one.
     pub second_leader: u32,
     /// Entries that differ from committed ones.

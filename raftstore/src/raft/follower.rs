@@ -3,7 +3,7 @@
 use super::core::Raft;
 use super::effects::Effects;
 use super::message::Body;
-use super::types::{Entry, Index, LogPos, ReplicaId, Term, Tick};
+use super::types::{Entry, EntryKind, Index, LogPos, Payload, ReplicaId, Term, Tick};
 
 impl Raft {
     /// Takes entries, or says why not.
@@ -22,6 +22,10 @@ impl Raft {
     ) {
         if !follows_on(prev, &entries, self.hard.term) {
             self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            return;
+        }
+        if entries.iter().any(|entry| is_absurd_membership(&entry.payload)) {
+            self.refusals.absurd_membership = self.refusals.absurd_membership.saturating_add(1);
             return;
         }
         if !self.follow(now, from) {
@@ -88,11 +92,15 @@ impl Raft {
         if first <= old_last {
             self.log.truncate(first);
             self.durable.truncate(first);
+            self.memberships.truncate(first);
             let kept = fx.append.partition_point(|entry| entry.index < first);
             fx.append.truncate(kept);
         }
         for entry in &entries[known..] {
             self.log.extend(entry.term, 1);
+            if let Some(membership) = entry.payload.membership() {
+                self.memberships.append(LogPos { index: entry.index, term: entry.term }, membership);
+            }
         }
         if known == 0 && fx.append.is_empty() {
             std::mem::swap(&mut fx.append, &mut entries);
@@ -101,6 +109,10 @@ impl Raft {
         }
         true
     }
+}
+
+fn is_absurd_membership(payload: &Payload) -> bool {
+    payload.kind() == EntryKind::Membership && payload.membership().is_none()
 }
 
 /// Whether `entries` are contiguous after `prev` and their terms grow, up to the leader's.

@@ -47,12 +47,27 @@
 //! All reads of a turn share one round of heartbeats. A read may be answered when a quorum has echoed a round that began
 //! after it arrived, the leader's own no-op is committed, and everything through the read's index is applied.
 //!
+//! # Membership
+//!
+//! Who takes part is decided by the newest membership entry of the log, committed or not (4.1): it is in force when it is
+//! appended and no longer when it is overwritten. A change of votes goes through a joint configuration, in which each
+//! decision needs a majority of both (4.3); whoever leads when that is committed leaves it. A leader proposes no change
+//! before an entry of its own term is committed, nor while another is under way. A leader without a vote leads until that is
+//! committed, does not count itself, and goes. Who has no vote in its newest membership campaigns as long as that one may not
+//! be committed: nobody else may have a log that is long enough.
+//!
+//! A replica may be behind, so that it does not know who was added since. It therefore votes for, and follows, whoever asks
+//! or leads by the rules, member or not, and itself may not know that it has a vote. Answers of others than members are
+//! refused: they would be counted. Who was removed disturbs nobody, because who hears a leader answers no candidate, and
+//! who does not has a log that is longer.
+//!
 //! # Blank replicas
 //!
 //! A replica without state answers a leader only "I have nothing": it refuses even index zero, which nobody else does, and
 //! gets a snapshot. Until then it writes nothing, votes for nobody and acknowledges nothing.
 
 mod admission;
+mod change;
 mod config;
 mod core;
 mod durable;
@@ -62,6 +77,9 @@ mod event;
 mod follower;
 mod leading;
 mod log_shape;
+mod membership;
+pub mod membership_bytes;
+mod memberships;
 mod message;
 mod progress;
 mod quorum;
@@ -78,10 +96,12 @@ mod tests;
 pub use self::config::{Config, Start};
 pub use self::core::Raft;
 pub use self::effects::{Effects, Held, Persisted, ReadReady, Replicate, Role, Standing};
-pub use self::event::{Event, ProposeRefusal, Refusals};
+pub use self::event::{ChangeRefusal, Event, ProposeRefusal, Refusals};
 pub use self::log_shape::LogShape;
+pub use self::membership::{Membership, REPLICAS_MAX};
+pub use self::memberships::Brought;
 pub use self::message::{Body, Message};
 pub use self::progress::{Pace, Progress};
 pub use self::types::{
-    Entry, EntryKind, HardState, Index, LogPos, Membership, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
+    Entry, EntryKind, HardState, Index, LogPos, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
 };

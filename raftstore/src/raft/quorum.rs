@@ -1,6 +1,7 @@
 //! Majorities, of one set of voters or of two at once while the membership changes.
 
-use super::types::{Membership, ReplicaId};
+use super::membership::Membership;
+use super::types::ReplicaId;
 
 /// Groups with more voters than this pay for an allocation.
 const VOTERS_ON_STACK: usize = 9;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use super::core::Raft;
 use super::effects::{Effects, ReadReady};
-use super::quorum;
 use super::types::{Index, ReadId};
 
 /// The reads that wait, in order of arrival, and so in order of round.
@@ -60,7 +59,7 @@ impl Raft {
         // Before the own no-op is committed, the commit index may be behind what an earlier leader acknowledged.
         let is_current = commit >= leading.noop;
         if leading.reads.start_round() {
-            self.send_heartbeats(|follower| self.membership.is_voter(follower.id), fx);
+            self.send_heartbeats(|follower| self.membership().is_voter(follower.id), fx);
         }
         if is_current {
             let confirmed = self.confirmed_round();
@@ -72,9 +71,7 @@ impl Raft {
 
     fn confirmed_round(&self) -> u64 {
         let Ok(leading) = self.leading() else { return 0 };
-        quorum::reached(&self.membership, |voter| match leading.progress(voter) {
-            Some(follower) => follower.round,
-            None => leading.reads.round(),
-        })
+        let own = leading.reads.round();
+        self.reached(own, |follower| follower.round)
     }
 }

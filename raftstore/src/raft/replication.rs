@@ -103,9 +103,21 @@ impl Raft {
             return;
         }
         self.advance_commit();
+        self.leave_joint(now, fx);
         self.flush_reads(fx);
         self.replicate(now, fx);
         self.flush_transfer(fx);
+        self.resign_if_removed(now, fx);
+    }
+
+    /// What a quorum has reached, of something that this leader has reached `own` of. It counts itself only if it has a vote.
+    pub(super) fn reached(&self, own: u64, of: impl Fn(&Progress) -> u64) -> u64 {
+        let Ok(leading) = self.leading() else { return 0 };
+        quorum::reached(self.membership(), |voter| match leading.progress(voter) {
+            Some(follower) => of(follower),
+            None if voter == self.config.id => own,
+            None => 0,
+        })
     }
 
     /// Says "I lead" to those whom `wanted` chooses, and through which of the entries they hold they may commit.
@@ -126,22 +138,15 @@ impl Raft {
 
     /// Whether no quorum was heard from for the longest election timeout (6.2): then others may be led by another.
     fn lost_its_quorum(&self, now: Tick) -> bool {
-        let Ok(leading) = self.leading() else { return false };
-        let heard = quorum::reached(&self.membership, |voter| match leading.progress(voter) {
-            Some(follower) => follower.heard.0,
-            None => now.0,
-        });
+        let heard = self.reached(now.0, |follower| follower.heard.0);
         now.since(Tick(heard)) > self.config.election_ticks_max
     }
 
     /// Commits what a quorum durably holds, if it is of this leader's term: older entries are committed by the no-op after
     /// them, never by counting (5.4.2).
     fn advance_commit(&mut self) {
+        let held = self.reached(self.durable.through().0, |follower| follower.matched().0);
         let Ok(leading) = self.leading() else { return };
-        let held = quorum::reached(&self.membership, |voter| match leading.progress(voter) {
-            Some(follower) => follower.matched().0,
-            None => self.durable.through().0,
-        });
         if Index(held) >= leading.noop {
             self.raise_commit(Index(held));
         }

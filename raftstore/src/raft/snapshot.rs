@@ -2,8 +2,9 @@
 
 use super::core::{Raft, State};
 use super::effects::Effects;
+use super::membership::Membership;
 use super::progress::Pace;
-use super::types::{HardState, LogPos, Membership, ReplicaId, Term, Tick};
+use super::types::{HardState, Index, LogPos, ReplicaId, Term, Tick};
 
 impl Raft {
     /// A snapshot from `from`, leader in `term`, is durable and restored.
@@ -22,13 +23,14 @@ impl Raft {
             return;
         }
         self.meet_sender(now, from);
-        self.membership = membership;
         if !self.log.contains(at) {
             self.log.restart(at);
             self.durable.restart();
             fx.append.clear();
             fx.restart = Some(at);
+            self.memberships.truncate(Index(0));
         }
+        self.memberships.install(at.index, membership);
         self.commit = at.index;
         self.applied = self.applied.max(at.index);
         self.handed = self.handed.max(at.index);

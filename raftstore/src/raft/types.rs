@@ -1,8 +1,11 @@
-//! The protocol's own numbers, entries and membership.
+//! The protocol's own numbers, and entries.
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::membership::Membership;
+use super::membership_bytes;
 
 /// A leader's reign. Zero is before the first election.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -78,19 +81,6 @@ pub struct Entry {
     pub payload: Payload,
 }
 
-/// Who takes part in a group. Sorted, without repetition.
-///
-/// While `outgoing` is not empty the group is in a joint configuration and a decision needs a majority of both.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Membership {
-    /// Who votes and is counted.
-    pub voters: Vec<ReplicaId>,
-    /// Who voted before, while a change is under way.
-    pub outgoing: Vec<ReplicaId>,
-    /// Who receives the log and is not counted.
-    pub learners: Vec<ReplicaId>,
-}
-
 impl Index {
     /// The index after this one.
     pub const fn next(self) -> Index {
@@ -152,6 +142,23 @@ impl Payload {
         EntryKind::from_byte(self.0[0]).unwrap_or(EntryKind::NoOp)
     }
 
+    /// A change of membership.
+    pub fn of_membership(membership: &Membership) -> Payload {
+        let mut bytes = BytesMut::with_capacity(1 + membership_bytes::encoded_bytes(membership));
+        bytes.put_u8(EntryKind::Membership as u8);
+        membership_bytes::encode(membership, &mut bytes);
+        Payload(bytes.freeze())
+    }
+
+    /// The membership that the entry brings, if it is a change of membership and makes sense: somebody has to vote.
+    pub fn membership(&self) -> Option<Membership> {
+        if self.kind() != EntryKind::Membership {
+            return None;
+        }
+        let (membership, length) = membership_bytes::decode(&self.0[1..]).ok()?;
+        (length == self.0.len() - 1 && !membership.voters.is_empty()).then_some(membership)
+    }
+
     /// What follows the kind.
     pub fn body(&self) -> Bytes {
         self.0.slice(1..)
@@ -160,33 +167,6 @@ impl Payload {
     /// Kind and body, as stored.
     pub fn bytes(&self) -> &Bytes {
         &self.0
-    }
-}
-
-impl Membership {
-    /// A group of voters, nobody else.
-    pub fn of_voters(mut voters: Vec<ReplicaId>) -> Membership {
-        voters.sort_unstable();
-        voters.dedup();
-        Membership { voters, ..Membership::default() }
-    }
-
-    /// Whether `replica` takes part in any role.
-    pub fn contains(&self, replica: ReplicaId) -> bool {
-        self.is_voter(replica) || self.learners.contains(&replica)
-    }
-
-    /// Whether `replica` votes.
-    pub fn is_voter(&self, replica: ReplicaId) -> bool {
-        self.voters.contains(&replica) || self.outgoing.contains(&replica)
-    }
-
-    /// Everyone who receives the log, each once, in a fixed order.
-    pub fn all(&self) -> Vec<ReplicaId> {
-        let mut all = [&self.voters[..], &self.outgoing[..], &self.learners[..]].concat();
-        all.sort_unstable();
-        all.dedup();
-        all
     }
 }
 

@@ -3,8 +3,9 @@
 use super::core::{Raft, State};
 use super::effects::{Role, Standing};
 use super::event::{ProposeRefusal, Refusals};
+use super::membership::Membership;
 use super::progress::Progress;
-use super::types::{HardState, Index, LogPos, Membership, ReplicaId, Term, Tick};
+use super::types::{HardState, Index, LogPos, ReplicaId, Term, Tick};
 
 impl Raft {
     /// The next tick at which `Event::Timeout` is worth giving; the last of all ticks if it never is.
@@ -96,8 +97,13 @@ impl Raft {
     }
 
     /// Who takes part.
-    pub const fn membership(&self) -> &Membership {
-        &self.membership
+    pub fn membership(&self) -> &Membership {
+        self.memberships.current()
+    }
+
+    /// Who took part at `index`, which is not below what the log is compacted through.
+    pub fn membership_at(&self, index: Index) -> &Membership {
+        self.memberships.at(index)
     }
 
     /// Whether this replica has no state yet.

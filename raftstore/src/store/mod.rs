@@ -12,6 +12,7 @@
 
 mod absent;
 mod birth;
+mod brought;
 mod clock;
 mod collect;
 mod commit;

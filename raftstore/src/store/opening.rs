@@ -15,6 +15,7 @@ use skep_wal::{Batch, Damage, DamagedPart, StreamInfo};
 
 use super::absent::Absent;
 use super::birth::{BIRTH, Birth, Descent};
+use super::brought::{self, BROUGHT};
 use super::error::OpenError;
 use super::open::Hosted;
 use super::replica::{Condition, Replica, Slot};
@@ -22,7 +23,7 @@ use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
 use crate::ids::{Index, RegionId, Term, Tick};
 use crate::machine::{Fatal, MachineFactory, StateMachine};
-use crate::raft::{Event, LogPos, Raft, Start};
+use crate::raft::{Brought, Event, LogPos, Raft, Start};
 use crate::snapshot::{CheckpointInfo, Checkpoints};
 use crate::wire::hard_state;
 
@@ -99,6 +100,12 @@ impl Opening<'_> {
         claims
     }
 
+    /// The memberships that entries of its log bring.
+    fn brought(&self, region: RegionId) -> Result<Vec<Brought>, OpenError> {
+        let record = self.shared.wal.state(region.stream(), BROUGHT);
+        Ok(record.map(brought::decode).transpose()?.unwrap_or_default())
+    }
+
     /// The machine of each region, restored from its checkpoint; on all cores if there are many to be read.
     fn machines(&self, found: &[(Birth, StreamInfo)]) -> Result<Vec<MachineResult>, OpenError> {
         if self.known.len() < PARALLEL_MIN {
@@ -121,7 +128,7 @@ impl Opening<'_> {
         let region = birth.region;
         let checkpoint = self.known.get(&region);
         let applied = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
-        let mut start = start_of(&birth, info, checkpoint)?;
+        let mut start = Start { brought: self.brought(region)?, ..start_of(&birth, info, checkpoint)? };
         let (children, committed) = claims.get(&region).cloned().unwrap_or_default();
         start.committed = committed;
         let mut why = info.damaged.as_ref().map(damage_in_words);
@@ -236,6 +243,7 @@ fn start_of(
     Ok(Start {
         hard_state: hard_state::decode(&info.hard_state)?,
         membership,
+        brought: Vec::new(),
         base: LogPos { index: Index(info.base_index), term: Term(info.base_term) },
         runs: info.runs.iter().map(|&(first, term)| (Index(first), Term(term))).collect(),
         last: Index(info.last_index),

@@ -67,7 +67,7 @@ impl Worker {
                 let replica = self.replica(slot);
                 if is_free && replica.is_running() && replica.raft.would_install(received.meta.at) {
                     replica.condition = Condition::Restoring;
-                    replica.apply.push(Job::Restore(received));
+                    replica.apply.push(Job::Restore(received.into()));
                 } else {
                     self.tell_keeper(KeeperTask::Discard(received));
                 }

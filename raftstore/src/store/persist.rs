@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use skep_wal::{Lsn, WalError};
 
+use super::brought::{self, BROUGHT};
 use super::worker::{Worker, Write, WritePart};
 use crate::raft::Entry;
 use crate::wire::hard_state;
@@ -88,6 +89,9 @@ impl Worker {
         }
         if let Some(restart) = effects.restart.take() {
             self.batch.restart(stream, restart.index.0, restart.term.0);
+        }
+        if let Some(brought) = effects.brought.take() {
+            self.batch.state(stream, BROUGHT, &brought::encode(&brought));
         }
         let room = bytes_max.saturating_sub(self.batch.bytes());
         let (count, bytes) = fitting(&effects.append, room);

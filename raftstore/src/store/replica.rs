@@ -136,6 +136,10 @@ impl Replica {
 
     /// What a snapshot of the state at `at` says of itself.
     pub(super) fn snapshot_meta(&self, at: LogPos) -> SnapshotMeta {
-        SnapshotMeta { at, membership: self.raft.membership().clone(), genesis: self.genesis.clone() }
+        SnapshotMeta {
+            at,
+            membership: self.raft.membership_at(at.index).clone(),
+            genesis: self.genesis.clone(),
+        }
     }
 }

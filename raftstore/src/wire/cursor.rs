@@ -60,6 +60,16 @@ impl<'a> Cursor<'a> {
         self.slice(self.left())
     }
 
+    /// What is left, without taking it.
+    pub(super) fn left_bytes(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Passes over `length` bytes that were read already.
+    pub(super) fn skip(&mut self, length: usize) {
+        self.at = self.bytes.len().min(self.at + length);
+    }
+
     /// Refuses to stop before the end.
     pub(super) fn end(self, what: &'static str) -> Result<(), WireError> {
         match self.left() {

@@ -155,7 +155,7 @@ mod tests {
         }
         assert!(matches!(decoded(&unhex("0100")), Err(WireError::Trailing { .. })));
         assert!(matches!(
-            decoded(&unhex("03 00000000 00000000 00000000 00")),
+            decoded(&unhex("03 0000000000000000 00000000 00000000 00000000 00")),
             Err(WireError::Trailing { .. })
         ));
     }

@@ -122,7 +122,10 @@ fn snapshot_samples() -> Vec<(StoreMessage, &'static str)> {
         transfer: 11,
         meta: SnapshotMeta {
             at: pos(4, 3),
-            membership: Membership::of_voters(vec![ReplicaId(0xaa), ReplicaId(0xbb)]),
+            membership: Membership {
+                number: 7,
+                ..Membership::of_voters(vec![ReplicaId(0xaa), ReplicaId(0xbb)])
+            },
             genesis: Bytes::from_static(b"gen"),
         },
         offset: 256,
@@ -137,7 +140,7 @@ fn snapshot_samples() -> Vec<(StoreMessage, &'static str)> {
             StoreMessage::SnapshotChunk(chunk),
             "23 0100000009000000 aa00000000000000 bb00000000000000 0600000000000000 0b00000000000000
              0400000000000000 0300000000000000
-             02000000 aa00000000000000 bb00000000000000 00000000 00000000
+             0700000000000000 02000000 aa00000000000000 bb00000000000000 00000000 00000000
              03000000 67656e 0001000000000000 01 efbeadde 04000000 64617461",
         ),
         (ack(TransferState::Receiving), "24 0100000009000000 0b00000000000000 0401000000000000 01"),

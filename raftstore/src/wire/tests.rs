@@ -216,9 +216,9 @@ fn bodies() -> impl Strategy<Value = Body> {
 
 fn memberships() -> impl Strategy<Value = Membership> {
     let ids = || vec(any::<u64>(), 0..5).prop_map(|ids| ids.into_iter().map(ReplicaId).collect::<Vec<_>>());
-    (ids(), ids(), ids()).prop_map(|(voters, outgoing, learners)| {
+    (any::<u64>(), ids(), ids(), ids()).prop_map(|(number, voters, outgoing, learners)| {
         let sorted = |ids| Membership::of_voters(ids).voters;
-        Membership { voters: sorted(voters), outgoing: sorted(outgoing), learners: sorted(learners) }
+        Membership { number, voters: sorted(voters), outgoing: sorted(outgoing), learners: sorted(learners) }
     })
 }
 

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::raft::{
-    Effects, Entry, HardState, Held, Index, LogPos, Membership, Payload, Persisted, Start, Term, WriteSeq,
+    Brought, Effects, Entry, HardState, Held, Index, LogPos, Membership, Payload, Persisted, Start, Term,
+    WriteSeq,
 };
 
 /// A log and a hard state.
@@ -12,12 +13,18 @@ pub(super) struct Log {
     pub(super) hard: HardState,
     pub(super) base: LogPos,
     pub(super) entries: Vec<Entry>,
-    pub(super) membership: Membership,
+    /// The record of the memberships that entries bring.
+    pub(super) brought: Vec<Brought>,
     pub(super) blank: bool,
 }
 
 /// Everything applied, from the first entry on: the state of the dumbest machine.
 pub(super) type Machine = Vec<(Term, Payload)>;
+
+/// Who takes part after everything in `machine`.
+pub(super) fn membership_of(machine: &[(Term, Payload)], bootstrap: &Membership) -> Membership {
+    machine.iter().rev().find_map(|(_, payload)| payload.membership()).unwrap_or_else(|| bootstrap.clone())
+}
 
 /// A write on its way.
 #[derive(Debug)]
@@ -26,6 +33,7 @@ pub(super) struct Write {
     hard: Option<HardState>,
     restart: Option<LogPos>,
     append: Vec<Entry>,
+    brought: Option<Vec<Brought>>,
     held: Held,
 }
 
@@ -70,7 +78,13 @@ impl Log {
         }
     }
 
-    fn start(&self, applied: u64) -> Start {
+    /// Who takes part after the last entry, by the entries alone.
+    pub(super) fn membership(&self, machine: &Machine, bootstrap: &Membership) -> Membership {
+        let brought = self.entries.iter().rev().find_map(|entry| entry.payload.membership());
+        brought.unwrap_or_else(|| membership_of(&machine[..self.base.index.0 as usize], bootstrap))
+    }
+
+    fn start(&self, applied: u64, membership: Membership) -> Start {
         let mut runs: Vec<(Index, Term)> = Vec::new();
         for entry in &self.entries {
             if runs.last().is_none_or(|run| run.1 != entry.term) {
@@ -79,7 +93,8 @@ impl Log {
         }
         Start {
             hard_state: self.hard,
-            membership: self.membership.clone(),
+            membership,
+            brought: self.brought.clone(),
             base: self.base,
             runs,
             last: self.last().index,
@@ -99,12 +114,17 @@ impl Disk {
         );
         let Some(seq) = fx.write else { return };
         self.written.write(fx.hard_state, fx.restart, &fx.append);
+        if let Some(brought) = &fx.brought {
+            assert!(!fx.append.is_empty() || fx.restart.is_some(), "memberships come from entries");
+            self.written.brought.clone_from(brought);
+        }
         let append = fx.append.clone();
         self.writes.push_back(Write {
             seq,
             hard: fx.hard_state,
             restart: fx.restart,
             append,
+            brought: fx.brought.clone(),
             held: fx.held.take(),
         });
     }
@@ -113,7 +133,9 @@ impl Disk {
     pub(super) fn complete_write(&mut self) -> Option<(Persisted, Vec<crate::raft::Message>)> {
         let write = self.writes.pop_front()?;
         self.durable.write(write.hard, write.restart, &write.append);
-        self.durable.membership = self.written.membership.clone();
+        if let Some(brought) = write.brought {
+            self.durable.brought = brought;
+        }
         let proof = Persisted::proven(write.seq);
         Some((proof, write.held.release(proof)))
     }
@@ -127,7 +149,7 @@ impl Disk {
 
     /// What a shell finds when it opens the disk. A machine that is ahead of the log, or that the log contradicts, was
     /// restored from a snapshot just before the crash: the log restarts there.
-    pub(super) fn open(&mut self) -> Start {
+    pub(super) fn open(&mut self, bootstrap: &Membership) -> Start {
         let applied = self.machine.len() as u64;
         let at = LogPos { index: Index(applied), term: self.machine.last().map_or(Term(0), |entry| entry.0) };
         let agrees = self.durable.base == at || self.durable.get(applied).is_some_and(|e| e.term == at.term);
@@ -136,7 +158,14 @@ impl Disk {
             self.durable.write(None, Some(at), &[]);
             self.written = self.durable.clone();
         }
-        self.durable.start(applied)
+        let membership = if self.durable.blank && applied == 0 {
+            Membership::default()
+        } else {
+            membership_of(&self.machine, bootstrap)
+        };
+        let mut start = self.durable.start(applied, membership);
+        start.blank &= applied == 0;
+        start
     }
 
     /// The machine is made durable and the log forgets what it contains.

@@ -109,6 +109,7 @@ fn replica(blank: bool) -> Raft {
     let start = Start {
         hard_state: HardState { term: Term(3), vote: None },
         membership: Membership::of_voters(vec![ReplicaId(1), ReplicaId(2), ReplicaId(3)]),
+        brought: Vec::new(),
         base: LogPos { index: Index(2), term: Term(1) },
         runs: vec![(Index(3), Term(1)), (Index(5), Term(3))],
         last: Index(6),

@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 
-use super::disk::{Disk, Machine};
+use super::disk::{Disk, Machine, membership_of};
 use super::ledger::Ledger;
 use crate::raft::{
-    Body, Config, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload,
-    ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
+    Body, ChangeRefusal, Config, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message,
+    Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
 };
 
 /// One replica, or where it was before it crashed.
 pub(super) struct Node {
     pub(super) raft: Option<Raft>,
     pub(super) disk: Disk,
+    /// It was removed, and what it had is gone.
+    pub(super) is_gone: bool,
     lives: u64,
 }
 
@@ -41,6 +43,7 @@ pub(super) struct Seen {
 pub(super) struct Group {
     pub(super) now: Tick,
     pub(super) nodes: Vec<Node>,
+    pub(super) bootstrap: Membership,
     pub(super) network: Vec<Packet>,
     pub(super) ledger: Ledger,
     pub(super) entries_per_message_max: u64,
@@ -64,10 +67,11 @@ impl Group {
     /// A group with these logs and hard states; those with `None` are blank.
     pub(super) fn new(logs: Vec<Option<Found>>) -> Group {
         let membership = Membership::of_voters((1..=logs.len() as u64).map(ReplicaId).collect());
-        let nodes = logs.into_iter().map(|found| Node::new(&membership, found)).collect();
+        let nodes = logs.into_iter().map(Node::new).collect();
         let mut group = Group {
             now: Tick(1000),
             nodes,
+            bootstrap: membership,
             network: Vec::new(),
             ledger: Ledger::default(),
             entries_per_message_max: 4,
@@ -108,10 +112,31 @@ impl Group {
             entries_per_message_max: self.entries_per_message_max,
             seed: 7 + 1000 * self.node(id).lives,
         };
-        let now = self.now;
+        let (now, bootstrap) = (self.now, self.bootstrap.clone());
         let node = self.node_mut(id);
+        assert!(!node.is_gone, "{id} comes back");
         node.lives += 1;
-        node.raft = Some(Raft::new(config, node.disk.open(), now));
+        node.raft = Some(Raft::new(config, node.disk.open(&bootstrap), now));
+    }
+
+    /// A replica without state, on a store that has none of this group. Its name is new.
+    pub(super) fn add_blank(&mut self) -> ReplicaId {
+        self.nodes.push(Node::new(None));
+        let id = self.nodes.len() as u64;
+        self.restart(id);
+        ReplicaId(id)
+    }
+
+    /// It was removed, and its store has heard of it.
+    pub(super) fn destroy(&mut self, id: u64) {
+        self.crash(id);
+        let node = self.node_mut(id);
+        node.is_gone = true;
+        node.disk = Disk::default();
+    }
+
+    pub(super) fn change(&mut self, id: u64, target: Membership) -> (Seen, Result<Index, ChangeRefusal>) {
+        self.turn(id, |raft, now, fx| raft.change_membership(now, target, fx))
     }
 
     /// One turn with one event.
@@ -150,10 +175,10 @@ impl Group {
                 if !self.raft(to.0).would_install(at) {
                     return self.step(from.0, Event::SnapshotDone { to, at: None });
                 }
+                let membership = membership_of(&machine, &self.bootstrap);
                 let disk = &mut self.node_mut(to.0).disk;
                 disk.machine = machine.clone();
                 disk.durable_machine = machine;
-                let membership = disk.written.membership.clone();
                 let seen = self.step(to.0, Event::Installed { at, membership, from, term });
                 self.node_mut(to.0).disk.written.blank = false;
                 if self.is_up(from.0) {
@@ -176,6 +201,7 @@ impl Group {
         let node = self.node_mut(id);
         let raft = node.raft.as_mut().expect("up");
         let (commit, mut fx) = (raft.commit().0, Effects::default());
+        let before = raft.membership().clone();
         let result = act(raft, now, &mut fx);
         raft.flush(now, &mut fx);
         assert!(raft.commit().0 >= commit, "commit went back");
@@ -188,20 +214,33 @@ impl Group {
             let message = self.message(id, replicate);
             self.leave(message, &mut packets);
         }
+        let mut impossible = Vec::new();
         for &to in &fx.snapshot_for {
-            packets.extend(self.snapshot(id, to));
+            match self.snapshot(id, to) {
+                Some(packet) => packets.push(packet),
+                None => impossible.push(to),
+            }
         }
         self.network.extend(packets.iter().cloned());
-        self.observe(id, commit);
+        self.observe(id, commit, &before);
         self.carry_out(id, &fx);
+        for to in impossible {
+            self.step(id, Event::SnapshotDone { to, at: None });
+        }
         (Seen { fx, packets }, result)
     }
 
-    fn observe(&mut self, id: u64, commit: u64) {
+    fn observe(&mut self, id: u64, commit: u64, before: &Membership) {
         let disks: Vec<&Disk> = self.nodes.iter().map(|node| &node.disk).collect();
         let own = id as usize - 1;
         let raft = self.nodes[own].raft.as_ref().expect("up");
-        self.ledger.commits(raft, commit, &disks, own);
+        if !raft.is_blank() {
+            let expected = disks[own].written.membership(&disks[own].machine, &self.bootstrap);
+            assert_eq!(*raft.membership(), expected, "{id} is not in the membership of its log");
+        }
+        // A joint configuration may have been entered before the commit, or left after it, in the same turn.
+        let counted = if raft.membership().is_joint() { raft.membership() } else { before };
+        self.ledger.commits(raft, commit, (&disks, own), counted);
         self.ledger.leads(raft, disks[own]);
     }
 
@@ -238,6 +277,7 @@ impl Group {
         Message { from: ReplicaId(id), to, term, body: Body::Append { prev, commit, entries } }
     }
 
+    /// Nothing if nothing is applied.
     fn snapshot(&self, id: u64, to: ReplicaId) -> Option<Packet> {
         let machine = self.node(id).disk.machine.clone();
         let at = LogPos { index: Index(machine.len() as u64), term: machine.last()?.0 };
@@ -246,9 +286,8 @@ impl Group {
 }
 
 impl Node {
-    fn new(membership: &Membership, found: Option<Found>) -> Node {
+    fn new(found: Option<Found>) -> Node {
         let mut disk = Disk::default();
-        disk.durable.membership = membership.clone();
         disk.durable.blank = found.is_none();
         let Found { terms, hard } = found.unwrap_or_default();
         let entry = |(at, &term): (usize, &u64)| Entry {
@@ -259,6 +298,6 @@ impl Node {
         disk.durable.entries = terms.iter().enumerate().map(entry).collect();
         disk.durable.hard = hard;
         disk.written = disk.durable.clone();
-        Node { raft: None, disk, lives: 0 }
+        Node { raft: None, disk, is_gone: false, lives: 0 }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::disk::Disk;
-use crate::raft::{Body, Index, Message, Payload, Raft, ReadReady, ReplicaId, Role, Term};
+use crate::raft::{Body, Index, Membership, Message, Payload, Raft, ReadReady, ReplicaId, Role, Term};
 
 /// The observer.
 #[derive(Default)]
@@ -65,8 +65,14 @@ impl Ledger {
     }
 
     /// After each turn: what `raft` calls committed is what everybody calls committed; the first to say so can point to a
-    /// majority of disks.
-    pub(super) fn commits(&mut self, raft: &Raft, from: u64, disks: &[&Disk], own: usize) {
+    /// majority of disks (two while the membership is joint).
+    pub(super) fn commits(
+        &mut self,
+        raft: &Raft,
+        from: u64,
+        (disks, own): (&[&Disk], usize),
+        membership: &Membership,
+    ) {
         for index in from + 1..=raft.commit().0 {
             let Some(entry) = disks[own].written.get(index) else { continue };
             let pair = (entry.term, entry.payload.clone());
@@ -74,8 +80,12 @@ impl Ledger {
                 Some(known) => assert!(*known == pair, "{} commits another {index}", raft.id()),
                 None => {
                     assert_eq!(self.committed.len() as u64 + 1, index, "a hole in what is committed");
-                    let copies = disks.iter().filter(|disk| holds(disk, index, &pair)).count();
-                    assert!(2 * copies > disks.len(), "{index} is committed with {copies} durable copies");
+                    for voters in [&membership.voters, &membership.outgoing] {
+                        let has = |voter: &&ReplicaId| holds(disks[voter.0 as usize - 1], index, &pair);
+                        let copies = voters.iter().filter(has).count();
+                        let is_majority = 2 * copies > voters.len() || voters.is_empty();
+                        assert!(is_majority, "{index} is committed with {copies} copies, by {membership:?}");
+                    }
                     self.committed.push(pair);
                 }
             }

@@ -1,11 +1,14 @@
-//! Random schedules: loss, repetition, reordering, partitions, crashes, writes that complete late, compaction. The ledger
-//! judges every step; at the end the faults stop and everything must heal.
+//! Random schedules: loss, repetition, reordering, partitions, crashes, writes that complete late, compaction, and changes of
+//! who takes part. The ledger judges every step; at the end the faults stop and everything must heal.
 
+use super::disk::membership_of;
 use super::group::{Found, Group, Packet};
-use crate::raft::{Event, ReplicaId, Role};
+use crate::raft::{Event, Membership, ReplicaId, Role};
 
 const SEEDS: u64 = 400;
-const STEPS: u64 = 1500;
+const STEPS: u64 = 2000;
+/// Replicas of one run, those that are gone included.
+const REPLICAS_MAX: u64 = 12;
 
 /// xorshift64*.
 struct Dice(u64);
@@ -26,11 +29,12 @@ struct Schedule {
     /// Whom nobody hears and who hears nobody; zero for nobody.
     cut_off: u64,
     names: u64,
+    changes: bool,
 }
 
 #[test]
 fn nothing_is_lost_under_random_schedules() {
-    let (mut committed, mut reads) = (0, 0);
+    let (mut committed, mut reads, mut changed) = (0, 0, 0);
     for seed in 1..=SEEDS {
         let mut schedule = Schedule::new(seed);
         let run = std::panic::AssertUnwindSafe(|| schedule.run());
@@ -40,8 +44,10 @@ fn nothing_is_lost_under_random_schedules() {
         }
         committed += schedule.group.ledger.committed.len();
         reads += schedule.group.ledger.reads_answered;
+        changed += schedule.changed();
     }
-    assert!(committed > 20 * SEEDS as usize && reads > 3 * SEEDS, "too little happens: {committed}, {reads}");
+    let is_much = committed > 20 * SEEDS as usize && reads > 3 * SEEDS && changed > SEEDS as usize;
+    assert!(is_much, "too little happens: {committed}, {reads}, {changed}");
 }
 
 impl Schedule {
@@ -51,7 +57,9 @@ impl Schedule {
         let mut group = Group::new(vec![Some(Found::default()); size as usize]);
         group.entries_per_message_max = 1 + dice.roll(4);
         group.inflight_messages_max = 1 + dice.roll(4) as usize;
-        Schedule { dice, group, size, cut_off: 0, names: 0 }
+        // A group whose members stay the same is the simpler case, and must be seen, too.
+        let changes = dice.roll(4) > 0;
+        Schedule { dice, group, size, cut_off: 0, names: 0, changes }
     }
 
     fn run(&mut self) {
@@ -66,8 +74,9 @@ impl Schedule {
     }
 
     fn act(&mut self) {
-        let id = 1 + self.dice.roll(self.size);
-        match self.dice.roll(100) {
+        let here: Vec<u64> = (1..=self.size).filter(|id| !self.group.node(*id).is_gone).collect();
+        let id = here[self.dice.roll(here.len() as u64) as usize];
+        match self.dice.roll(if self.changes { 106 } else { 100 }) {
             0..45 => self.deliver(),
             45..63 if self.group.is_up(id) => drop(self.group.persist(id)),
             63..75 => self.pass_time(),
@@ -81,13 +90,70 @@ impl Schedule {
                 self.group.step(id, Event::Unreachable(lost));
             }
             97 => self.transfer(),
-            98 | 99 if !self.group.is_up(id) => self.group.restart(id),
+            98 | 99 if !self.group.is_up(id) && !self.group.node(id).is_gone => self.group.restart(id),
+            100..105 => self.change(),
+            105 => self.destroy(id),
             _ => {}
         }
     }
 
     fn any(&mut self) -> ReplicaId {
         ReplicaId(1 + self.dice.roll(self.size))
+    }
+
+    /// Who takes part by what is committed.
+    fn committed_membership(&self) -> Membership {
+        membership_of(&self.group.ledger.committed, &self.group.bootstrap)
+    }
+
+    /// How many changes were committed.
+    fn changed(&self) -> usize {
+        let committed = &self.group.ledger.committed;
+        committed.iter().filter(|(_, payload)| payload.membership().is_some()).count()
+    }
+
+    /// A leader is asked for any change: votes given and taken, learners, itself, a replica that has nothing yet.
+    fn change(&mut self) {
+        for id in self.leaders() {
+            let now = self.group.raft(id).membership().clone();
+            let mut target = Membership { number: now.number + 1, outgoing: Vec::new(), ..now };
+            if self.size < REPLICAS_MAX && self.dice.roll(3) == 0 {
+                target.learners.push(self.group.add_blank());
+                self.size += 1;
+            }
+            for learner in target.learners.clone() {
+                if self.dice.roll(2) == 0 && self.group.raft(id).is_caught_up(learner) {
+                    target.learners.retain(|id| *id != learner);
+                    target.voters.push(learner);
+                }
+            }
+            // Nobody to be taken away, or a replica loses its vote, or everything.
+            let chosen = target.all()[self.dice.roll(target.all().len() as u64) as usize];
+            let fate = self.dice.roll(4);
+            if fate < 2 {
+                target.voters.retain(|id| *id != chosen);
+                target.learners.retain(|id| *id != chosen);
+            }
+            if fate == 0 {
+                target.learners.push(chosen);
+            }
+            target.voters.sort_unstable();
+            target.learners.sort_unstable();
+            let _refused_is_fine = self.group.change(id, target);
+        }
+    }
+
+    /// A replica that was removed for good hears of it.
+    fn destroy(&mut self, id: u64) {
+        let replica = ReplicaId(id);
+        let was_member = self.group.bootstrap.contains(replica)
+            || self.group.ledger.committed.iter().any(|(_, payload)| {
+                payload.membership().is_some_and(|membership| membership.contains(replica))
+            });
+        let is_gone = self.group.node(id).is_gone;
+        if was_member && !is_gone && !self.committed_membership().contains(replica) {
+            self.group.destroy(id);
+        }
     }
 
     fn deliver(&mut self) {
@@ -101,14 +167,22 @@ impl Schedule {
             0 => self.group.network[at as usize].clone(),
             _ => self.group.network.remove(at as usize),
         };
-        self.group.network.truncate(200);
+        let flood = self.group.network.len().min(200);
+        self.group.network.split_off(flood).into_iter().for_each(|packet| self.lose(packet));
         let (from, to) = packet.route();
         let cut = from == self.cut_off || to == self.cut_off;
         let lost = self.dice.roll(30) == 0 || cut || !self.group.is_up(to);
         let up = self.group.is_up(from) || matches!(packet, Packet::Raft(_));
         if !lost && up {
             self.group.deliver(packet);
-        } else if let Packet::Snapshot { from, to, .. } = packet
+        } else {
+            self.lose(packet);
+        }
+    }
+
+    /// Whoever sends a snapshot hears that it failed.
+    fn lose(&mut self, packet: Packet) {
+        if let Packet::Snapshot { from, to, .. } = packet
             && self.group.is_up(from.0)
         {
             self.group.step(from.0, Event::SnapshotDone { to, at: None });
@@ -170,14 +244,13 @@ impl Schedule {
         }
     }
 
-    /// Faults stop: within a few election timeouts there is one leader, and everybody applies what it proposes.
+    /// Faults stop: within a few election timeouts there is one leader, no change is half done, and everybody who takes part
+    /// applies what the leader proposes. Who was removed and has not heard of it disturbs nobody.
     fn heal(&mut self) {
         self.cut_off = 0;
-        (1..=self.size)
-            .filter(|&id| !self.group.is_up(id))
-            .collect::<Vec<_>>()
-            .iter()
-            .for_each(|&id| self.group.restart(id));
+        let is_down = |id: &u64| !self.group.is_up(*id) && !self.group.node(*id).is_gone;
+        let down: Vec<u64> = (1..=self.size).filter(is_down).collect();
+        down.into_iter().for_each(|id| self.group.restart(id));
         let mut proposed = false;
         for _ in 0..400 {
             self.group.now = self.group.now.after(1);
@@ -191,23 +264,36 @@ impl Schedule {
             }
         }
         assert!(proposed, "no leader");
-        let end = self.group.nodes[0].disk.machine.clone();
-        assert_eq!(end.len(), self.group.ledger.committed.len());
-        for node in &self.group.nodes {
-            assert!(node.disk.machine == end, "{} and {} applied", node.disk.machine.len(), end.len());
+        let membership = self.committed_membership();
+        assert!(!membership.is_joint(), "half changed: {membership:?}");
+        let leaders = self.leaders();
+        assert!(
+            leaders.iter().all(|id| membership.is_voter(ReplicaId(*id))),
+            "{leaders:?} lead {membership:?}"
+        );
+        for replica in membership.all() {
+            let node = self.group.node(replica.0);
+            let (is, end) = (node.disk.machine.len(), self.group.ledger.committed.len());
+            assert!(node.disk.machine == self.group.ledger.committed, "{replica} applied {is} of {end}");
+            assert_eq!(*self.group.raft(replica.0).membership(), membership);
         }
     }
 
     fn settle(&mut self) {
         for _ in 0..10_000 {
-            for id in 1..=self.size {
+            for id in (1..=self.size).filter(|id| self.group.is_up(*id)).collect::<Vec<_>>() {
                 while self.group.persist(id).is_some() {}
             }
             if self.group.network.is_empty() {
                 return;
             }
             let packet = self.group.network.remove(0);
-            self.group.deliver(packet);
+            let (from, to) = packet.route();
+            if self.group.is_up(to) && self.group.is_up(from) {
+                self.group.deliver(packet);
+            } else {
+                self.lose(packet);
+            }
         }
         panic!("the group talks without end");
     }

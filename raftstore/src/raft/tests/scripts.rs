@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::group::{Found, Group, Packet, Seen};
-use crate::raft::{Body, Entry, Event, HardState, Index, LogPos, Message, ReplicaId, Term};
+use crate::raft::{
+    Body, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload, ReplicaId, Term,
+};
 
 const DIVIDER: &str = "\n----\n";
 
@@ -22,7 +24,7 @@ fn stories_end_as_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/raft/testscripts");
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 15, "stories are missing in {}", folder.display());
+    assert!(files.len() >= 50, "stories are missing in {}", folder.display());
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
         let (script, expected) = text.split_once(DIVIDER).unwrap_or((text.trim_end(), ""));
@@ -81,6 +83,16 @@ impl Story {
             }
             "sent" => self.sent(id(args[0]), id(args[1]), args[2].parse().unwrap()),
             "compact" => self.group.compact(id(args[0])),
+            "voters" => self.bootstrap(args),
+            "add" => drop(self.group.add_blank()),
+            "destroy" => self.group.destroy(id(args[0])),
+            "change" => {
+                let (seen, result) = self.group.change(id(args[0]), self.target(id(args[0]), &args[1..]));
+                if let Err(refusal) = result {
+                    writeln!(self.out, "refused: {refusal:?}").unwrap();
+                }
+                self.show(id(args[0]), &seen);
+            }
             "crash" => self.group.crash(id(args[0])),
             "restart" => self.group.restart(id(args[0])),
             "forge" => self.forge(args),
@@ -88,6 +100,18 @@ impl Story {
             "refusals" => writeln!(self.out, "{:?}", self.group.raft(id(args[0])).refusals()).unwrap(),
             _ => panic!("no such command: {verb}"),
         }
+    }
+
+    /// Only these take part from the start: `voters 1 2 learners 3`.
+    fn bootstrap(&mut self, args: &[&str]) {
+        self.group.bootstrap = members(args);
+        (1..=self.group.nodes.len() as u64).for_each(|id| self.group.restart(id));
+    }
+
+    /// What `voters 2 3 learners 4` means to a replica: the number is the one after the present one.
+    fn target(&self, at: u64, args: &[&str]) -> Membership {
+        let number = self.group.raft(at).membership().number + 1;
+        Membership { number, ..members(args) }
     }
 
     fn event(&mut self, at: u64, event: Event) {
@@ -192,6 +216,11 @@ impl Story {
                 };
                 Body::Append { prev: at(3), commit: Index(number(5)), entries: terms.map(entry).collect() }
             }
+            "nobody-votes" => {
+                let payload = Payload::of_membership(&Membership::default());
+                let entry = Entry { index: Index(number(3) + 1), term: Term(number(1)), payload };
+                Body::Append { prev: at(3), commit: Index(0), entries: vec![entry] }
+            }
             kind => panic!("no such message: {kind}"),
         };
         let message =
@@ -217,6 +246,10 @@ impl Story {
                 write!(out, " restart {base:?}").unwrap();
             }
             writeln!(out, "{}", listed(&fx.append)).unwrap();
+            if fx.brought.is_some() {
+                let members = shown_members(self.group.raft(at).membership());
+                writeln!(out, "  {at} goes by {members}").unwrap();
+            }
         }
         for packet in &seen.packets {
             writeln!(out, "  {}", shown(packet)).unwrap();
@@ -238,14 +271,20 @@ impl Story {
         for at in 1..=self.group.nodes.len() as u64 {
             let node = self.group.node(at);
             let Some(raft) = &node.raft else {
-                writeln!(self.out, "  {at} is down").unwrap();
+                writeln!(self.out, "  {at} is {}", if node.is_gone { "gone" } else { "down" }).unwrap();
                 continue;
             };
             let log = &node.disk.written;
             let base = if log.base.index.0 > 0 { format!(" {:?}..", log.base) } else { String::new() };
+            let everybody =
+                Membership::of_voters((1..=self.group.nodes.len() as u64).map(ReplicaId).collect());
+            let members = match raft.membership() {
+                members if *members == everybody => String::new(),
+                members => format!(" {}", shown_members(members)),
+            };
             writeln!(
                 self.out,
-                "  {at} {:?} term {} leader {} commit {} durable {} applied {} log{base}{}",
+                "  {at} {:?} term {} leader {} commit {} durable {} applied {} log{base}{}{members}",
                 raft.role(),
                 raft.term(),
                 raft.leader().map_or(0, |leader| leader.0),
@@ -276,6 +315,27 @@ fn found(word: &str) -> Option<Found> {
         hard.split_once('/').map_or((None, None), |(term, vote)| (Some(id(term)), Some(ReplicaId(id(vote)))));
     let term = Term(term.or(terms.last().copied()).unwrap_or(0));
     Some(Found { terms, hard: HardState { term, vote } })
+}
+
+/// `1 2 learners 3`.
+fn members(words: &[&str]) -> Membership {
+    let words = words.strip_prefix(&["voters"]).unwrap_or(words);
+    let (voters, learners) = match words.iter().position(|word| *word == "learners") {
+        Some(at) => (&words[..at], &words[at + 1..]),
+        None => (words, &[][..]),
+    };
+    let ids = |words: &[&str]| words.iter().map(|word| ReplicaId(id(word))).collect();
+    Membership { voters: ids(voters), learners: ids(learners), ..Membership::default() }
+}
+
+fn shown_members(membership: &Membership) -> String {
+    let list = |name: &str, ids: &[ReplicaId]| {
+        let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+        if ids.is_empty() { String::new() } else { format!(" {name} {}", ids.join(" ")) }
+    };
+    let Membership { number, voters, outgoing, learners } = membership;
+    let lists = [list("voters", voters), list("outgoing", outgoing), list("learners", learners)];
+    format!("membership {number}:{}", lists.concat())
 }
 
 fn listed(entries: &[Entry]) -> String {

@@ -258,7 +258,7 @@ impl Node {
             match outcome {
                 KeeperOutcome::Received(received) if self.wants => {
                     let handle = self.pool.handle(received.region).unwrap();
-                    handle.push(Job::Restore(received));
+                    handle.push(Job::Restore(received.into()));
                 }
                 KeeperOutcome::Received(received) => self.tell(KeeperTask::Discard(received)),
                 KeeperOutcome::Adopted(received) => {
