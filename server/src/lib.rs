@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod config;
 pub mod limits;
 pub mod listener;
 pub mod resp;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -14,6 +14,9 @@ use crate::server::{Server, Totals};
 
 /// How long to wait when a connection cannot be accepted, for instance because there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether there is a store.
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Serves clients until the server stops, then until their commands are answered.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
@@ -38,12 +41,31 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener) {
 
 fn admit(server: &Arc<Server>, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
     if connections.len() < CONNECTIONS_MAX {
-        connections.spawn(connection::serve(Arc::clone(server), stream, peer));
+        if server.hosted().engines().is_empty() {
+            connections.spawn(serve_when_open(Arc::clone(server), stream, peer));
+        } else {
+            connections.spawn(connection::serve(Arc::clone(server), stream, peer));
+        }
         return;
     }
     server.count(Totals { rejected: 1, ..Totals::default() });
     // A fresh socket has room for these bytes; if not, the client sees the closing alone.
     let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+}
+
+/// A client that comes before there is a store waits as long as a command may take, and is told then.
+async fn serve_when_open(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+    let began = Instant::now();
+    while server.hosted().engines().is_empty() {
+        if began.elapsed() >= server.request_timeout {
+            // As above.
+            let _ = stream
+                .try_write(b"-LOADING the store is not open yet: `skep status` says what it waits for\r\n");
+            return;
+        }
+        tokio::time::sleep(OPEN_PAUSE).await;
+    }
+    connection::serve(server, stream, peer).await;
 }
 
 async fn pause(error: &io::Error) {
