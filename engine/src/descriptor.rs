@@ -45,6 +45,12 @@ impl RegionDescriptor {
         self.start <= *key && self.end.as_ref().is_none_or(|end| *key < **end)
     }
 
+    /// Its replicas are these from here on.
+    pub(crate) fn follow(&mut self, membership: &Membership) {
+        self.epoch.membership = membership.number;
+        self.membership = membership.clone();
+    }
+
     /// Its bytes, as described above.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![FORMAT];

@@ -49,6 +49,11 @@ impl ReplicaId {
         ReplicaId((membership as u64) << 32 | store.0 as u64)
     }
 
+    /// The number of the membership change that added it.
+    pub const fn membership(self) -> u64 {
+        self.0 >> 32
+    }
+
     /// The store that this replica lives on.
     pub const fn store(self) -> StoreId {
         StoreId(self.0 as u32)

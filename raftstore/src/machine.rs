@@ -41,6 +41,8 @@ pub struct Committed {
     /// The store that proposed it, if it is a change ([`RequestKind::Change`](crate::message::RequestKind)): only such an
     /// entry may make regions.
     pub proposer: Option<StoreId>,
+    /// Who takes part in the region from here on, if the entry says so.
+    pub membership: Option<Membership>,
     /// The command. A slice of the log: copy what is kept.
     pub body: Bytes,
 }

@@ -21,6 +21,10 @@ pub enum StoreMessage {
     Replies(Replies),
     /// The leader did not take them.
     Refused(Refused),
+    /// A replica of the receiver was removed.
+    Remove(Removal),
+    /// A replica of the sender that was removed is gone, durably, and will not come back.
+    Removed(Removal),
     /// A piece of a snapshot.
     SnapshotChunk(SnapshotChunk),
     /// How far a snapshot has been received.
@@ -35,6 +39,7 @@ impl StoreMessage {
             StoreMessage::Submit(submit) => submit.region,
             StoreMessage::Replies(replies) => replies.region,
             StoreMessage::Refused(refused) => refused.region,
+            StoreMessage::Remove(removal) | StoreMessage::Removed(removal) => removal.region,
             StoreMessage::SnapshotChunk(chunk) => chunk.region,
             StoreMessage::SnapshotAck(ack) => ack.region,
         }
@@ -84,6 +89,9 @@ pub enum RequestKind {
     /// The leader is to hand over to the replica whose id (eight bytes, little-endian) is the body. Answered when that has
     /// begun.
     Lead = 4,
+    /// The leader is to take the next step of a [`Move`](crate::store::Move), which is the body. Answered at once with how far
+    /// it has come ([`Moved`](crate::store::Moved)).
+    Move = 5,
 }
 
 /// Answers, each to one command.
@@ -119,6 +127,15 @@ pub enum Refusal {
     NoRegion,
     /// The region is here and has stopped: its state machine failed or its log is damaged.
     Stopped,
+}
+
+/// A replica that was removed from its region: a membership without it is committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Removal {
+    /// From which region.
+    pub region: RegionId,
+    /// Which replica.
+    pub replica: ReplicaId,
 }
 
 /// A piece of a snapshot.

@@ -70,7 +70,13 @@ impl<M: KeyMachine> RegionMachine<M> {
         self.state.stamp = self.state.stamp.max(entry.stamp);
         match &entry.origin {
             Some(origin) => self.apply_command(origin, entry),
-            None => Ok(Bytes::new()),
+            None => {
+                if let Some(membership) = &entry.membership {
+                    self.state.descriptor.follow(membership);
+                    self.is_news = true;
+                }
+                Ok(Bytes::new())
+            }
         }
     }
 

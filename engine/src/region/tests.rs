@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
-use skep_raftstore::ids::{Epoch, Index, Life, StoreId, Term};
+use skep_raftstore::ids::{Epoch, Index, Life, ReplicaId, StoreId, Term};
+use skep_raftstore::raft::Membership;
 
 use super::*;
 use crate::limits::{SCAN_BYTES_MAX, VALUE_BYTES_MAX};
@@ -21,7 +22,7 @@ fn genesis() -> RegionDescriptor {
         start: Bytes::from_static(b"b"),
         end: Some(Bytes::from_static(b"y")),
         epoch: Epoch { version: VERSION, membership: 1 },
-        membership: skep_raftstore::raft::Membership { number: 1, ..Default::default() },
+        membership: Membership { number: 1, ..Default::default() },
     }
 }
 
@@ -37,6 +38,7 @@ fn entry(index: u64, seq: u64, lowest: u64, body: Bytes) -> Committed {
         stamp: Stamp(0),
         origin: Some(origin),
         proposer: None,
+        membership: None,
         body,
     }
 }
@@ -122,6 +124,19 @@ fn entries_must_follow_each_other() {
 }
 
 #[test]
+fn a_change_of_membership_moves_the_epoch_and_not_the_version() {
+    let mut machine = machine();
+    machine.take_description();
+    let membership = Membership { number: 7, ..Membership::of_voters(vec![ReplicaId(1), ReplicaId(2)]) };
+    let changed =
+        Committed { origin: None, membership: Some(membership.clone()), ..entry(1, 1, 1, Bytes::new()) };
+    machine.apply(&[changed], &mut Vec::new()).unwrap();
+    let region = machine.descriptor().clone();
+    assert_eq!((region.epoch, region.membership), (Epoch { version: VERSION, membership: 7 }, membership));
+    assert!(machine.take_description().is_some(), "whoever routes by it is told");
+}
+
+#[test]
 fn a_stamp_never_goes_back() {
     let mut machine = machine();
     let stamped = |index, stamp| Committed {
@@ -130,6 +145,7 @@ fn a_stamp_never_goes_back() {
         stamp: Stamp(stamp),
         origin: None,
         proposer: None,
+        membership: None,
         body: Bytes::new(),
     };
     machine.apply(&[stamped(1, 50), stamped(2, 20)], &mut Vec::new()).unwrap();

@@ -106,6 +106,22 @@ impl Raft {
         self.memberships.at(index)
     }
 
+    /// Who takes part by what is committed; `None` while a change is under way.
+    pub fn settled_membership(&self) -> Option<&Membership> {
+        (!self.is_changing() && !self.blank).then(|| self.membership())
+    }
+
+    /// Who took part by what the log still holds, and does not by what is committed. Nobody while a change is under way.
+    pub fn departed(&self) -> Vec<ReplicaId> {
+        let Some(settled) = self.settled_membership() else { return Vec::new() };
+        let mut departed: Vec<ReplicaId> =
+            self.memberships.from(Index(0)).flat_map(Membership::all).collect();
+        departed.retain(|replica| !settled.contains(*replica));
+        departed.sort_unstable();
+        departed.dedup();
+        departed
+    }
+
     /// Whether this replica has no state yet.
     pub const fn is_blank(&self) -> bool {
         self.blank

@@ -135,6 +135,13 @@ impl Checkpoints {
         Ok(Some(SectionReader::new(file, &name, region, info.place)))
     }
 
+    /// A region is no longer here. Files that hold nothing else go; in others its state is left over and never read.
+    pub(super) fn forget(&mut self, region: RegionId) {
+        if self.newest.remove(&region).is_some() {
+            self.collect();
+        }
+    }
+
     /// How many files there are.
     pub fn files(&self) -> usize {
         self.files.len()

@@ -192,6 +192,12 @@ impl Keeper {
             KeeperTask::NotTaken(region) => {
                 self.asked.remove(&region);
             }
+            KeeperTask::Forget(region) => {
+                self.asked.remove(&region);
+                self.wanted.remove(&region);
+                self.taken.retain(|taken| taken.region != region);
+                self.checkpoints.forget(region);
+            }
             KeeperTask::Chunk { from, chunk } => {
                 if let Some(received) =
                     self.incomings.take(from, chunk, &mut self.checkpoints, now, &self.counters)

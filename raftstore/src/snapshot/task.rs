@@ -24,6 +24,8 @@ pub enum KeeperTask {
     },
     /// A checkpoint of this region has to wait for others; it will be asked for anew.
     NotTaken(RegionId),
+    /// The region is no longer here: its checkpoint is of no use.
+    Forget(RegionId),
     /// A piece of a snapshot arrived.
     Chunk {
         /// The store that it came from.

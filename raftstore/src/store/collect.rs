@@ -90,23 +90,38 @@ impl Worker {
 
     fn take_message(&mut self, from: StoreId, message: StoreMessage, now: Tick) {
         let Some(slot) = self.slot(message.region()) else {
-            return self.refuse_unknown(from, &message);
+            return self.take_unknown(from, &message);
         };
         match message {
+            StoreMessage::Raft { region, message } if self.replica(slot).is_elsewhere() => {
+                self.bear_by_message(region, from, &message);
+            }
             StoreMessage::Raft { message, .. } => self.take_raft(slot, from, message, now),
             StoreMessage::Submit(run) => self.take_run(slot, from, run),
             StoreMessage::Replies(replies) => self.take_replies(slot, replies, now),
             StoreMessage::Refused(refused) => self.take_refused(slot, refused, now),
+            StoreMessage::Remove(removal) => self.take_removal(from, removal),
+            StoreMessage::Removed(removal) => self.replica(slot).gone.push(removal.replica),
             StoreMessage::SnapshotChunk(chunk) => self.tell_keeper(KeeperTask::Chunk { from, chunk }),
             StoreMessage::SnapshotAck(ack) => self.tell_keeper(KeeperTask::Ack { from, ack }),
         }
     }
 
-    fn refuse_unknown(&mut self, from: StoreId, message: &StoreMessage) {
-        self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
-        if let StoreMessage::Submit(run) = message {
-            let refused = Refused { region: run.region, attempt: run.attempt, reason: Refusal::NoRegion };
-            self.outbox.push(from, &StoreMessage::Refused(refused));
+    fn take_unknown(&mut self, from: StoreId, message: &StoreMessage) {
+        match message {
+            StoreMessage::Raft { region, message } => self.bear_by_message(*region, from, message),
+            StoreMessage::Remove(removal) => self.take_removal(from, *removal),
+            StoreMessage::Submit(run) => {
+                let refused = Refused { region: run.region, attempt: run.attempt, reason: Refusal::NoRegion };
+                self.outbox.push(from, &StoreMessage::Refused(refused));
+            }
+            StoreMessage::Replies(_)
+            | StoreMessage::Refused(_)
+            | StoreMessage::Removed(_)
+            | StoreMessage::SnapshotChunk(_)
+            | StoreMessage::SnapshotAck(_) => {
+                self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -114,6 +129,7 @@ impl Worker {
         if message.from.store() != from {
             self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
         } else if self.replica(slot).is_running() && !self.is_out_of_place(slot, &message) {
+            self.answer_departed(slot, &message);
             self.step_raft(slot, now, Event::Message(message));
         }
     }
@@ -145,6 +161,7 @@ impl Worker {
 
     /// Gives up what waited for durability and is durable now.
     fn release(&mut self, now: Tick) {
+        self.confirm_graves();
         while self.may_release() {
             let Some(write) = self.writes.pop_front() else { break };
             for part in write.parts {

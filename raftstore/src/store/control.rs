@@ -11,7 +11,7 @@ impl Worker {
     pub(super) fn control(&mut self, control: Control, now: Tick) {
         match control {
             Control::Status(to) => {
-                let _ = to.send(self.replicas.iter().map(super::status::RegionStatus::of).collect());
+                let _ = to.send(self.here().map(super::status::RegionStatus::of).collect());
             }
             Control::Transfer { region, to } => {
                 if let Some(slot) = self.slot(region) {
@@ -19,6 +19,7 @@ impl Worker {
                 }
             }
             Control::ChildDurable { parent, child } => self.child_is_durable(parent, child),
+            Control::Learn { region, membership } => self.learn(region, membership, now),
             Control::HandOver => self.hand_over(now),
             Control::Stop => self.stop(),
         }

@@ -21,7 +21,7 @@ use super::status::{RegionStatus, StoreStatus};
 use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
 use crate::ids::{RegionId, ReplicaId, StoreId};
-use crate::raft::Role;
+use crate::raft::{Membership, Role};
 use crate::snapshot::KeeperTask;
 
 const PANICKED: &str = "one of its threads panicked; this is a bug, please report it";
@@ -139,6 +139,11 @@ impl Store {
     /// Asks the leader of `region`, if it is here, to hand over to `to`.
     pub fn transfer_leadership(&self, region: RegionId, to: ReplicaId) {
         self.inner.shared.inboxes.owner_control(region, Control::Transfer { region, to });
+    }
+
+    /// Says where a region is that this store may not host: its commands are sent there.
+    pub fn learn(&self, region: RegionId, membership: Membership) {
+        self.inner.shared.inboxes.learn(region, membership);
     }
 
     /// Hands over every region that this store leads and somebody else can lead. Waits until that is done, or `limit` is over.

@@ -19,6 +19,7 @@ use super::status::RegionStatus;
 use crate::apply::{ApplyOutcome, ApplySink};
 use crate::ids::{RegionId, ReplicaId, StoreId};
 use crate::message::StoreMessage;
+use crate::raft::Membership;
 use crate::snapshot::{KeeperOutcome, KeeperSink};
 use crate::transport::Receiver;
 use crate::wire;
@@ -67,6 +68,8 @@ pub(super) enum Control {
     Transfer { region: RegionId, to: ReplicaId },
     /// A region that was split off `parent` is durable by itself.
     ChildDurable { parent: RegionId, child: RegionId },
+    /// Some other stores host this region: send its commands there.
+    Learn { region: RegionId, membership: Membership },
     /// Hand every region over that has somebody to take it.
     HandOver,
     /// End: answer what is left with an error.
@@ -219,6 +222,13 @@ impl Inboxes {
         }
     }
 
+    /// Gives a region that is elsewhere to a worker, who sends its commands there.
+    pub(super) fn learn(&self, region: RegionId, membership: Membership) {
+        let nobodys = region.0 as usize % self.workers.len();
+        let worker = *self.owners.write().entry(region).or_insert(nobodys);
+        self.control(worker, Control::Learn { region, membership });
+    }
+
     pub(super) fn durable(&self) {
         (0..self.workers.len()).for_each(|worker| self.put(worker, Item::Durable));
     }
@@ -295,9 +305,9 @@ impl Receiver for Inboxes {
         }
         let mut shares: Vec<Vec<StoreMessage>> = self.workers.iter().map(|_| Vec::new()).collect();
         for message in messages {
-            if let Some(worker) = self.owner(message.region()) {
-                shares[worker].push(message);
-            }
+            // One that nobody owns may be about to get a replica here: always the same worker judges that.
+            let nobodys = message.region().0 as usize % shares.len();
+            shares[self.owner(message.region()).unwrap_or(nobodys)].push(message);
         }
         for (worker, share) in shares.into_iter().enumerate().filter(|(_, share)| !share.is_empty()) {
             self.put_frame(worker, from, share, bytes);

@@ -63,7 +63,7 @@ impl Worker {
     }
 
     /// Who leads, as far as this store knows. If its own replica has stopped it asks the others in turn.
-    fn leader_to_try(&mut self, slot: Slot) -> Option<ReplicaId> {
+    pub(super) fn leader_to_try(&mut self, slot: Slot) -> Option<ReplicaId> {
         let turn = self.shared.newest_attempt.load(Ordering::Relaxed) as usize;
         let replica = self.replica(slot);
         if !replica.is_stopped() {
@@ -90,6 +90,7 @@ impl Worker {
         let (region, attempt) = (replica.region, run.attempt);
         let taken = match (&replica.condition, &mut replica.leading) {
             (Condition::Stopped(_), _) => Err(Refusal::Stopped),
+            (Condition::Elsewhere, _) => Err(Refusal::NoRegion),
             (Condition::Restoring, _) | (_, None) => Err(Refusal::NotLeader(replica.standing.leader)),
             (Condition::Running, Some(_)) if is_refused => Err(Refusal::Busy),
             (Condition::Running, Some(leading)) => leading.take(from, run, bytes_max),

@@ -61,6 +61,8 @@ pub(super) struct Proposals {
     to: Vec<ReplyTo>,
     /// To whom the lead is to be handed over, each with who asks.
     pub(super) handed_over: Vec<(ReplyTo, Bytes)>,
+    /// Moves of replicas, each with who asks.
+    pub(super) moves: Vec<(ReplyTo, Bytes)>,
     /// Whether the last of them is a change.
     ends_in_change: bool,
     /// Each with how many of `payloads` stand before it.
@@ -141,6 +143,7 @@ impl Leading {
             match waiting.kind {
                 RequestKind::Read => proposals.reads.push((proposals.to.len(), waiting.to, waiting.body)),
                 RequestKind::Lead => proposals.handed_over.push((waiting.to, waiting.body)),
+                RequestKind::Move => proposals.moves.push((waiting.to, waiting.body)),
                 RequestKind::Write | RequestKind::Change => {
                     let accepted = &self.accepted[&waiting.to.store];
                     let (life, lowest) = (life_of(accepted.attempt), accepted.lowest);

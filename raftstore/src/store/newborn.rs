@@ -56,8 +56,8 @@ impl Worker {
     /// See the page of this file.
     pub(super) fn bear(&mut self, newborn: Newborn, now: Tick) {
         match self.slot(newborn.birth.region) {
-            Some(slot) => self.adopt(slot, newborn, now),
-            None => self.make(newborn, now),
+            Some(slot) if !self.replica(slot).is_elsewhere() => self.adopt(slot, newborn, now),
+            Some(_) | None => self.make(newborn, now),
         }
     }
 

@@ -28,7 +28,7 @@ use super::worker::{Shared, Worker};
 use crate::apply::{ApplyLimits, ApplyPool};
 use crate::ids::{Index, RegionId, ReplicaId};
 use crate::machine::MachineFactory;
-use crate::raft::HardState;
+use crate::raft::{HardState, Membership};
 use crate::snapshot::{Checkpoints, Keeper, KeeperLimits, KeeperParts, Maintain};
 use crate::transport::Transport;
 
@@ -152,9 +152,14 @@ impl StoreParts {
         self.shared.inboxes.owner_control(region, Control::Transfer { region, to });
     }
 
+    /// Says where a region is that this store may not host: its commands are sent there.
+    pub fn learn(&self, region: RegionId, membership: Membership) {
+        self.shared.inboxes.learn(region, membership);
+    }
+
     /// Every region's replica as it is now.
     pub fn region_status(&self) -> Vec<RegionStatus> {
-        self.workers.iter().flat_map(|worker| worker.replicas.iter().map(RegionStatus::of)).collect()
+        self.workers.iter().flat_map(|worker| worker.here().map(RegionStatus::of)).collect()
     }
 
     /// Why the store stopped, if it did.

@@ -64,7 +64,11 @@ fn lane_of(message: &StoreMessage) -> Lane {
             | Body::HeartbeatReply { .. }
             | Body::TimeoutNow => Lane::Urgent,
         },
-        StoreMessage::Submit(_) | StoreMessage::Replies(_) | StoreMessage::Refused(_) => Lane::Bulk,
+        StoreMessage::Submit(_)
+        | StoreMessage::Replies(_)
+        | StoreMessage::Refused(_)
+        | StoreMessage::Remove(_)
+        | StoreMessage::Removed(_) => Lane::Bulk,
         StoreMessage::SnapshotChunk(_) | StoreMessage::SnapshotAck(_) => Lane::Snapshot,
     }
 }

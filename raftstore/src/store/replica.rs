@@ -22,6 +22,8 @@ pub(super) enum Condition {
     Restoring,
     /// It stopped for good, and this is why.
     Stopped(String),
+    /// There is none here, or no longer: only the lane is of use, which sends commands to where the region is.
+    Elsewhere,
 }
 
 /// See the page of this file.
@@ -69,6 +71,8 @@ pub(super) struct Replica {
     pub(super) large_at: u64,
     /// What its machine says it is.
     pub(super) description: Bytes,
+    /// Replicas that were removed, and have confirmed to this leader that they are gone.
+    pub(super) gone: Vec<ReplicaId>,
 }
 
 impl Replica {
@@ -100,6 +104,7 @@ impl Replica {
             size: 0,
             large_at: 0,
             description: Bytes::new(),
+            gone: Vec::new(),
             raft,
         }
     }
@@ -116,8 +121,12 @@ impl Replica {
         self.condition == Condition::Running
     }
 
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.condition == Condition::Elsewhere
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
-        matches!(self.condition, Condition::Stopped(_))
+        matches!(self.condition, Condition::Stopped(_) | Condition::Elsewhere)
     }
 
     /// The voters besides this one.
@@ -130,7 +139,7 @@ impl Replica {
     pub(super) fn is_out_of_reach(&self) -> Option<String> {
         match &self.condition {
             Condition::Stopped(why) if self.others().next().is_none() => Some(why.clone()),
-            Condition::Stopped(_) | Condition::Running | Condition::Restoring => None,
+            Condition::Stopped(_) | Condition::Running | Condition::Restoring | Condition::Elsewhere => None,
         }
     }
 

@@ -69,7 +69,7 @@ impl RegionStatus {
             description: replica.description.clone(),
             stopped: match &replica.condition {
                 Condition::Stopped(why) => Some(why.clone()),
-                Condition::Running | Condition::Restoring => None,
+                Condition::Running | Condition::Restoring | Condition::Elsewhere => None,
             },
         }
     }

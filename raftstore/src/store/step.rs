@@ -25,6 +25,7 @@ impl Worker {
                 replica.raft.flush(now, effects);
             }
             self.adapt(slot, now);
+            self.see_departed(slot);
             at += 1;
         }
     }
@@ -76,6 +77,7 @@ impl Worker {
         }
         let mut proposals = leading.proposals(own, stamp, TURN_BYTES_MAX);
         let handed_over = std::mem::take(&mut proposals.handed_over);
+        let moves = std::mem::take(&mut proposals.moves);
         let Ok(first) = replica.raft.propose(now, &mut proposals.payloads, effects) else { return };
         let has_reads = proposals.has_reads();
         let read = leading.proposed(proposals, first, replica.standing.term);
@@ -88,6 +90,7 @@ impl Worker {
         if has_more {
             self.again.push(slot);
         }
+        self.take_moves(slot, moves, now);
         self.hand_over_to(slot, handed_over, now);
     }
 

@@ -35,6 +35,7 @@ impl Worker {
             self.wheel.arm(later, (slot, Timer::Raft));
         } else if replica.raft.deadline() <= now {
             self.step_raft(slot, now, Event::Timeout);
+            self.tell_departed(slot);
         } else {
             self.arm_raft(slot);
         }

@@ -22,6 +22,7 @@ use super::config::StoreConfig;
 use super::inbox::{Inboxes, Item};
 use super::lane::Freed;
 use super::outbox::Outbox;
+use super::removal::Grave;
 use super::replica::{Replica, Slot};
 use super::status::Counters;
 use super::sync::SyncSignal;
@@ -136,6 +137,10 @@ pub struct Worker {
     pub(super) filled: usize,
     /// Regions that could not say all in this turn.
     pub(super) again: Vec<Slot>,
+    /// Replicas that this turn found removed.
+    pub(super) removed: Vec<Slot>,
+    /// What is to be told to whom once it is durable.
+    pub(super) graves: Vec<Grave>,
     pub(super) is_disk_full: bool,
     pub(super) is_stopped: bool,
 }
@@ -162,6 +167,8 @@ impl Worker {
             spare_effects: Vec::new(),
             filled: 0,
             again: Vec::new(),
+            removed: Vec::new(),
+            graves: Vec::new(),
             is_disk_full: false,
             is_stopped: false,
             shared,
@@ -179,13 +186,15 @@ impl Worker {
             self.commit();
         }
         self.respond(now);
+        self.bury_removed(now);
         self.outbox.flush();
         !self.is_stopped && self.has_work()
     }
 
     fn has_work(&self) -> bool {
         let is_idle = self.ready.is_empty() && self.unsent_lanes.is_empty() && self.receiver.is_empty();
-        !self.is_disk_full && (!is_idle || !self.aside.is_empty() || self.may_release())
+        !self.is_disk_full
+            && (!is_idle || !self.aside.is_empty() || !self.batch.is_empty() || self.may_release())
     }
 
     /// Whether something waits for durability and has it.
@@ -199,8 +208,20 @@ impl Worker {
         self.wheel.quiet_until()
     }
 
-    /// Gives the worker a replica.
-    pub(super) fn host(&mut self, replica: Replica) -> Slot {
+    /// The replicas that are here.
+    pub(super) fn here(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| !replica.is_elsewhere())
+    }
+
+    /// Gives the worker a replica, in the place of one that is no longer here, if there was one: its lane stays.
+    pub(super) fn host(&mut self, mut replica: Replica) -> Slot {
+        if let Some(slot) = self.slot(replica.region) {
+            let before = self.replica(slot);
+            replica.lane = before.lane.take();
+            (replica.is_lane_armed, replica.is_ready) = (before.is_lane_armed, before.is_ready);
+            *before = replica;
+            return slot;
+        }
         let slot = Slot(self.replicas.len() as u32);
         self.slots.insert(replica.region, slot);
         self.shared.inboxes.set_owner(replica.region, self.number);

@@ -44,18 +44,25 @@ pub fn encode_membership(change: &Membership, out: &mut BytesMut) {
 
 /// What a state machine is given of the entry `payload` at `index`. The body is a slice of it.
 ///
-/// A no-op and a change of membership mean nothing to a machine: no origin, no body, stamp zero.
+/// A no-op means nothing to a machine, and a change of membership only that: no origin, no body, stamp zero.
 pub fn decode_committed(index: Index, term: Term, payload: &Bytes) -> Result<Committed, WireError> {
     let mut cursor = Cursor::new(payload, 0);
     let kind = cursor.u8("an entry's kind")?;
     let kind = EntryKind::from_byte(kind).ok_or(WireError::UnknownKind { what: "an entry", kind })?;
-    let nothing =
-        Committed { index, term, stamp: Stamp(0), origin: None, proposer: None, body: Bytes::new() };
+    let nothing = Committed {
+        index,
+        term,
+        stamp: Stamp(0),
+        origin: None,
+        proposer: None,
+        membership: None,
+        body: Bytes::new(),
+    };
     match kind {
         EntryKind::NoOp => cursor.end("a no-op").map(|()| nothing),
         EntryKind::Membership => {
-            membership::decode(&mut cursor)?;
-            cursor.end("a membership entry").map(|()| nothing)
+            let membership = Some(membership::decode(&mut cursor)?);
+            cursor.end("a membership entry").map(|()| Committed { membership, ..nothing })
         }
         EntryKind::Command | EntryKind::Change => {
             let stamp = Stamp(cursor.u64("an entry's stamp")?);
@@ -108,7 +115,7 @@ mod tests {
         assert_eq!(out.len(), COMMAND_HEADER_BYTES + 4);
         let body = Bytes::from_static(b"body");
         let (stamp, origin, proposer) = (Stamp(1000), Some(origin), None);
-        let expected = Committed { index: AT.0, term: AT.1, stamp, origin, proposer, body };
+        let expected = Committed { index: AT.0, term: AT.1, stamp, origin, proposer, membership: None, body };
         assert_eq!(decoded(&out.freeze()), Ok(expected));
     }
 

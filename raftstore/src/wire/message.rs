@@ -7,8 +7,8 @@ use super::error::WireError;
 use super::{membership, raft};
 use crate::ids::RegionId;
 use crate::message::{
-    Refusal, Refused, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage, Submit,
-    SubmitItem, TransferState,
+    Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage,
+    Submit, SubmitItem, TransferState,
 };
 use crate::raft::{ReplicaId, Term};
 
@@ -17,6 +17,8 @@ pub(super) const REPLIES: u8 = 33;
 pub(super) const REFUSED: u8 = 34;
 pub(super) const SNAPSHOT_CHUNK: u8 = 35;
 pub(super) const SNAPSHOT_ACK: u8 = 36;
+pub(super) const REMOVE: u8 = 37;
+pub(super) const REMOVED: u8 = 38;
 
 /// The shortest message: no replies.
 pub(super) const BYTES_MIN: usize = 13;
@@ -37,6 +39,8 @@ pub(super) fn encode(message: &StoreMessage, out: &mut BytesMut) {
         StoreMessage::Submit(submit) => put_submit(submit, out),
         StoreMessage::Replies(replies) => put_replies(replies, out),
         StoreMessage::Refused(refused) => put_refused(refused, out),
+        StoreMessage::Remove(removal) => put_removal(REMOVE, *removal, out),
+        StoreMessage::Removed(removal) => put_removal(REMOVED, *removal, out),
         StoreMessage::SnapshotChunk(chunk) => put_chunk(chunk, out),
         StoreMessage::SnapshotAck(ack) => put_ack(ack, out),
     }
@@ -49,6 +53,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<StoreMessage, WireError>
         SUBMIT => take_submit(region, cursor).map(StoreMessage::Submit),
         REPLIES => take_replies(region, cursor).map(StoreMessage::Replies),
         REFUSED => take_refused(region, cursor).map(StoreMessage::Refused),
+        REMOVE => take_removal(region, cursor).map(StoreMessage::Remove),
+        REMOVED => take_removal(region, cursor).map(StoreMessage::Removed),
         SNAPSHOT_CHUNK => take_chunk(region, cursor).map(StoreMessage::SnapshotChunk),
         SNAPSHOT_ACK => take_ack(region, cursor).map(StoreMessage::SnapshotAck),
         _ => raft::decode(kind, cursor).map(|message| StoreMessage::Raft { region, message }),
@@ -91,6 +97,7 @@ fn take_submit(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Submit, Wire
             2 => RequestKind::Read,
             3 => RequestKind::Change,
             4 => RequestKind::Lead,
+            5 => RequestKind::Move,
             kind => return Err(WireError::UnknownKind { what: "a command", kind }),
         };
         items.push(SubmitItem { seq, kind, body: cursor.sized("a command")? });
@@ -114,6 +121,15 @@ fn take_replies(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Replies, Wi
         results.push((cursor.u64("a reply's sequence")?, cursor.sized("a reply")?));
     }
     Ok(Replies { region, results })
+}
+
+fn put_removal(kind: u8, removal: Removal, out: &mut BytesMut) {
+    put_head(kind, removal.region, out);
+    out.put_u64_le(removal.replica.0);
+}
+
+fn take_removal(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Removal, WireError> {
+    Ok(Removal { region, replica: ReplicaId(cursor.u64("a removed replica")?) })
 }
 
 fn put_refused(refused: &Refused, out: &mut BytesMut) {

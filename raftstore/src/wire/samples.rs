@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::ids::RegionId;
 use crate::message::{
-    Refusal, Refused, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage, Submit,
-    SubmitItem, TransferState,
+    Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage,
+    Submit, SubmitItem, TransferState,
 };
 use crate::raft::{Body, Entry, Index, LogPos, Membership, Message, Payload, ReplicaId, Term};
 
@@ -110,6 +110,14 @@ fn client_samples() -> Vec<(StoreMessage, &'static str)> {
         (refused(Refusal::Busy), "22 0100000009000000 0300000000000000 03 0000000000000000"),
         (refused(Refusal::NoRegion), "22 0100000009000000 0300000000000000 04 0000000000000000"),
         (refused(Refusal::Stopped), "22 0100000009000000 0300000000000000 05 0000000000000000"),
+        (
+            StoreMessage::Remove(Removal { region: REGION, replica: ReplicaId(0xaa) }),
+            "25 0100000009000000 aa00000000000000",
+        ),
+        (
+            StoreMessage::Removed(Removal { region: REGION, replica: ReplicaId(0xaa) }),
+            "26 0100000009000000 aa00000000000000",
+        ),
     ]
 }
 

@@ -134,7 +134,7 @@ fn values_without_a_meaning_are_refused() {
     for (body, what, kind) in [
         (format!("00 {head}"), "a message", 0),
         (format!("0b {head}"), "a message", 11),
-        (format!("25 {head}"), "a message", 37),
+        (format!("2f {head}"), "a message", 47),
         (format!("22 0100000009000000 {zeros} 06 {zeros}"), "a refusal", 6),
         (format!("24 0100000009000000 {zeros}{zeros} 04"), "a transfer's state", 4),
         (format!("20 0100000009000000 {zeros}{zeros}{zeros} 01000000 {zeros} 09 00000000"), "a command", 9),
@@ -227,7 +227,8 @@ fn submits() -> impl Strategy<Value = StoreMessage> {
         Just(RequestKind::Write),
         Just(RequestKind::Read),
         Just(RequestKind::Change),
-        Just(RequestKind::Lead)
+        Just(RequestKind::Lead),
+        Just(RequestKind::Move)
     ];
     let items =
         (any::<u64>(), kinds, bodies_of_bytes()).prop_map(|(seq, kind, body)| SubmitItem { seq, kind, body });

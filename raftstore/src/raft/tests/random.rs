@@ -46,7 +46,7 @@ fn nothing_is_lost_under_random_schedules() {
         reads += schedule.group.ledger.reads_answered;
         changed += schedule.changed();
     }
-    let is_much = committed > 20 * SEEDS as usize && reads > 3 * SEEDS && changed > SEEDS as usize;
+    let is_much = committed > 20 * SEEDS as usize && reads > 3 * SEEDS && 2 * changed > SEEDS as usize;
     assert!(is_much, "too little happens: {committed}, {reads}, {changed}");
 }
 

@@ -1,0 +1,221 @@
+//! How a replica that was removed ends, for good: there is one way, and nothing leads back.
+//!
+//! Whoever learns that a membership without a replica is committed tells its store so: the replica itself when it has that
+//! entry, the leader with every heartbeat as long as its log knows of the change and nobody has confirmed, any replica that is
+//! asked for a vote by it. The store then, in one batch of the log, removes the stream and leaves a *tombstone*: the
+//! replica's id, as the named state 3 of the stream (u64). When that is durable it confirms. Its machine ends, its checkpoint
+//! is dropped, and what waits in its lane goes to where the region is.
+//!
+//! A message makes a replica only if its id is above the tombstone's. Ids grow and are never used again, so that no late
+//! message brings one back.
+
+use bytes::Bytes;
+use skep_wal::{Lsn, StateName};
+
+use super::birth::{Birth, Descent};
+use super::newborn::Newborn;
+use super::replica::{Condition, Replica, Slot};
+use super::worker::Worker;
+use crate::apply::Job;
+use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
+use crate::message::{Refusal, Refused, Removal, StoreMessage};
+use crate::raft::{Body, HardState, Membership, Message, Raft, Standing, Start};
+use crate::snapshot::KeeperTask;
+
+const TOMBSTONE: StateName = StateName(3);
+
+/// A tombstone that somebody waits for.
+pub(super) struct Grave {
+    removal: Removal,
+    to: StoreId,
+    /// Durable when the log is through here; not known before it is appended.
+    lsn: Option<Lsn>,
+}
+
+impl Worker {
+    /// After a region's step: whether it is still one of its members, and who else is not.
+    pub(super) fn see_departed(&mut self, slot: Slot) {
+        let replica = self.replica(slot);
+        let has_news = replica.effects.as_ref().is_some_and(|effects| effects.apply.is_some());
+        if !has_news || !replica.is_running() {
+            return;
+        }
+        if is_departed(&replica.raft, replica.id()) {
+            self.removed.push(slot);
+        }
+        self.tell_departed(slot);
+    }
+
+    /// A leader tells those who were removed and have not confirmed.
+    pub(super) fn tell_departed(&mut self, slot: Slot) {
+        let own = self.shared.config.id;
+        let replica = &self.replicas[slot.0 as usize];
+        if !replica.is_leader() {
+            return;
+        }
+        let region = replica.region;
+        let unconfirmed = |id: &ReplicaId| id.store() != own && !replica.gone.contains(id);
+        for id in replica.raft.departed().into_iter().filter(unconfirmed) {
+            let removal = Removal { region, replica: id };
+            self.outbox.push(id.store(), &StoreMessage::Remove(removal));
+        }
+    }
+
+    /// Who was removed and asks for votes has not heard of it.
+    pub(super) fn answer_departed(&mut self, slot: Slot, message: &Message) {
+        let replica = &self.replicas[slot.0 as usize];
+        let asks = matches!(message.body, Body::PreVote { .. } | Body::Vote { .. });
+        if asks && is_departed(&replica.raft, message.from) {
+            let removal = Removal { region: replica.region, replica: message.from };
+            self.outbox.push(message.from.store(), &StoreMessage::Remove(removal));
+        }
+    }
+
+    /// A leader speaks to a replica that is not here: it is made, unless it was here and is gone.
+    pub(super) fn bear_by_message(&mut self, region: RegionId, from: StoreId, message: &Message) {
+        let leads = matches!(message.body, Body::Append { .. } | Body::Heartbeat { .. });
+        let (own, to) = (self.shared.config.id, message.to);
+        if !leads || message.from.store() != from || to.store() != own {
+            return;
+        }
+        if self.tombstone(region).is_some_and(|gone| to <= gone) {
+            let removal = Removal { region, replica: to };
+            return self.outbox.push(from, &StoreMessage::Removed(removal));
+        }
+        // What ran here before must have ended: its last words would be taken for those of the new one.
+        if self.shared.pool.handle(region).is_none() {
+            let birth = Birth {
+                region,
+                replica: to,
+                membership: Membership::default(),
+                genesis: Bytes::new(),
+                descent: Descent::Message,
+                campaign: false,
+            };
+            let newborn = Newborn { birth, hard_state: HardState::default(), machine: None, leads: false };
+            self.shared.inboxes.bear(newborn);
+        }
+    }
+
+    /// Somebody who knows says that a replica of this store was removed.
+    pub(super) fn take_removal(&mut self, from: StoreId, removal: Removal) {
+        let Removal { region, replica } = removal;
+        if replica.store() != self.shared.config.id {
+            return;
+        }
+        match self.slot(region) {
+            Some(slot) if !self.replica(slot).is_elsewhere() => {
+                if self.replica(slot).id() < replica {
+                    return; // an older one is still here, and hears of it by itself
+                }
+                if self.replica(slot).id() == replica {
+                    self.removed.push(slot);
+                }
+            }
+            Some(_) | None => {
+                if self.tombstone(region).is_none_or(|gone| gone < replica) {
+                    self.batch.state(region.stream(), TOMBSTONE, &replica.0.to_le_bytes());
+                }
+            }
+        }
+        self.graves.push(Grave { removal, to: from, lsn: None });
+    }
+
+    /// Ends the replicas that this turn found removed, after everything that they had to say.
+    pub(super) fn bury_removed(&mut self, now: Tick) {
+        for slot in std::mem::take(&mut self.removed) {
+            let replica = self.replica(slot);
+            if replica.is_elsewhere() {
+                continue;
+            }
+            if !replica.children.is_empty() {
+                // What was split off it has its first state from here. It hears again that it is to go.
+                let children = replica.children.clone();
+                let region = replica.region;
+                self.graves.retain(|grave| grave.removal.region != region);
+                self.tell_keeper(KeeperTask::Checkpoint(children));
+                continue;
+            }
+            self.bury(slot, now);
+        }
+    }
+
+    fn bury(&mut self, slot: Slot, now: Tick) {
+        self.is_durable_now(slot);
+        let replica = self.replica(slot);
+        let (region, id) = (replica.region, replica.id());
+        replica.condition = Condition::Elsewhere;
+        replica.standing = Standing { term: replica.standing.term, ..Standing::default() };
+        replica.apply.push(Job::Stop);
+        (replica.compact, replica.armed) = (None, None);
+        if let Some(effects) = &mut replica.effects {
+            effects.clear();
+        }
+        let leading = replica.leading.take();
+        for (store, attempt) in leading.into_iter().flat_map(|leading| leading.attempts()) {
+            let reason = Refusal::NotLeader(None);
+            self.refuse_run(slot, store, Refused { region, attempt, reason });
+        }
+        // What it wrote and had not said yet is never said.
+        self.parts.retain(|part| part.slot != slot);
+        self.writes.iter_mut().for_each(|write| write.parts.retain(|part| part.slot != slot));
+        self.batch.remove(region.stream());
+        self.batch.state(region.stream(), TOMBSTONE, &id.0.to_le_bytes());
+        self.tell_keeper(KeeperTask::Forget(region));
+        let target = self.leader_to_try(slot);
+        self.restart_lane(slot, target, now);
+    }
+
+    /// Confirms what is durable by now.
+    pub(super) fn confirm_graves(&mut self) {
+        if self.graves.is_empty() || !self.batch.is_empty() {
+            return;
+        }
+        let (appended, durable) = (self.shared.wal.appended_lsn(), self.shared.wal.durable_lsn());
+        for grave in std::mem::take(&mut self.graves) {
+            let lsn = grave.lsn.unwrap_or(appended);
+            if lsn <= durable {
+                self.outbox.push(grave.to, &StoreMessage::Removed(grave.removal));
+            } else {
+                self.shared.sync.poke();
+                self.graves.push(Grave { lsn: Some(lsn), ..grave });
+            }
+        }
+    }
+
+    /// A region that is not here, as far as its members are known: a place for its lane.
+    pub(super) fn learn(&mut self, region: RegionId, membership: Membership, now: Tick) {
+        let start = Start { membership, blank: true, ..Start::default() };
+        let own = ReplicaId::new(0, self.shared.config.id);
+        let raft = |worker: &Worker| Raft::new(worker.shared.raft_config(region, own), start, now);
+        match self.slot(region) {
+            Some(slot) if self.replica(slot).is_elsewhere() => {
+                let raft = raft(self);
+                if raft.membership().number > self.replica(slot).raft.membership().number {
+                    self.replica(slot).raft = raft;
+                }
+            }
+            Some(_) => {}
+            None => {
+                let apply = self.shared.pool.register_vacant(region, self.shared.factory.clone());
+                apply.push(Job::Stop);
+                let mut place = Replica::new(region, raft(self), apply, Bytes::new());
+                place.condition = Condition::Elsewhere;
+                self.host(place);
+            }
+        }
+    }
+
+    fn tombstone(&self, region: RegionId) -> Option<ReplicaId> {
+        let bytes = self.shared.wal.state(region.stream(), TOMBSTONE)?;
+        Some(ReplicaId(u64::from_le_bytes(*bytes.first_chunk()?)))
+    }
+}
+
+/// Whether a replica was a member and is none any more, by what is committed. One whose name is newer than the membership was
+/// added later.
+fn is_departed(raft: &Raft, replica: ReplicaId) -> bool {
+    raft.settled_membership().is_some_and(|settled| {
+        settled.number >= replica.membership() && !settled.voters.is_empty() && !settled.contains(replica)
+    })
+}
