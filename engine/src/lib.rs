@@ -15,13 +15,14 @@
 //! The answer to a write comes when a quorum has made it durable; a read is linearizable.
 
 pub use skep_raftstore::ids::{RegionId, StoreId};
+pub use skep_raftstore::store::{Move, Moved};
 
 pub use cluster_status::{ClusterStatus, MemberCondition, MemberStatus};
 pub use clustered::{ClusteredStore, Phase, STORES_MAX};
 pub use command::{Answer, Command, Condition, Write};
 pub use config::{ClusteredConfig, EngineConfig, LocalConfig, Opened, Timing};
 pub use descriptor::RegionDescriptor;
-pub use engine::{Engine, RegionInfo};
+pub use engine::{Engine, Progress, RegionInfo};
 pub use error::Error;
 pub use layout::Unreadable;
 pub use limits::{

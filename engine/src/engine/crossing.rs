@@ -52,6 +52,12 @@ struct State {
 impl Inner {
     /// A region has said what it is.
     pub(super) fn learn(self: &Arc<Self>, regions: &[RegionDescriptor]) {
+        let own = self.store.id();
+        let is_elsewhere =
+            |region: &&RegionDescriptor| region.membership.all().iter().all(|replica| replica.store() != own);
+        for region in regions.iter().filter(is_elsewhere) {
+            self.store.learn(region.id, region.membership.clone());
+        }
         self.cross(|state, table| take_news(state, table, regions));
     }
 

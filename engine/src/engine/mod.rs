@@ -24,12 +24,14 @@ use steward::Errand;
 mod batches;
 pub(crate) mod chart;
 mod crossing;
+mod moves;
 mod ranges;
 pub(crate) mod route;
 mod scan;
 pub(crate) mod steward;
 mod typed;
 
+pub use moves::Progress;
 pub use ranges::RegionInfo;
 
 /// How long closing waits for other stores to take over what this one leads.

@@ -91,7 +91,7 @@ impl Engine {
 }
 
 impl Inner {
-    fn ask(
+    pub(super) fn ask(
         &self,
         region: RegionId,
         (kind, body): (RequestKind, Bytes),
