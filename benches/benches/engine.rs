@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use skep_engine::{Command, Condition, LocalCluster, LocalConfig};
+use skep_engine::{Command, Condition, Expiry, LocalCluster, LocalConfig};
 
 const UNDER_WAY: u64 = 1024;
 
@@ -16,7 +16,13 @@ fn key(number: u64) -> Bytes {
 
 fn put(number: u64) -> Command {
     let value = Bytes::copy_from_slice(&number.wrapping_mul(0xd134_2543_de82_ef95).to_le_bytes().repeat(2));
-    Command::Put { key: key(number), value, condition: Condition::Always, return_old: false }
+    Command::Put {
+        key: key(number),
+        value,
+        condition: Condition::Always,
+        expiry: Expiry::Never,
+        return_old: false,
+    }
 }
 
 /// Sends `count` commands, all under way at once, spread over the stores, and waits for the last.

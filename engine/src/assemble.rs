@@ -15,6 +15,7 @@ use skep_raftstore::transport;
 use skep_raftstore::transport::tcp::{TcpLimits, TcpTransport};
 use skep_wal::{Disk, RealDisk, WalConfig};
 
+use crate::agenda::Agenda;
 use crate::config::{StoreSettings, Timing};
 use crate::descriptor::RegionDescriptor;
 use crate::engine::chart::Chart;
@@ -35,6 +36,8 @@ pub(crate) struct Assembled {
     pub(crate) chart: Arc<Chart>,
     /// The way to its steward.
     pub(crate) errands: (Sender<Errand>, Receiver<Errand>),
+    /// When its values expire.
+    pub(crate) agenda: Arc<Agenda>,
 }
 
 /// Opens the store in `dir`. `births` are made if the store is not born yet, and then it is.
@@ -59,12 +62,13 @@ pub(crate) fn assemble(
         TcpLimits::default(),
     )
     .map_err(|error| Error::Open(format!("it cannot listen for other stores: {error}")))?;
+    let agenda = Arc::new(Agenda::default());
     let errands = channel();
     let chart = Arc::new(Chart::new(errands.0.clone()));
     let around = Surroundings {
         clock: Arc::new(SystemClock::new()),
         transport: Arc::clone(&transport) as Arc<dyn transport::Transport>,
-        factory: Arc::new(MemoryMachines),
+        factory: Arc::new(MemoryMachines { agenda: Arc::clone(&agenda) }),
         inboxes,
         watcher: Arc::clone(&chart) as Arc<dyn Watcher>,
     };
@@ -79,7 +83,7 @@ pub(crate) fn assemble(
     if !is_born {
         dir.set_born()?;
     }
-    Ok(Assembled { dir, parts, transport, regions, chart, errands })
+    Ok(Assembled { dir, parts, transport, regions, chart, errands, agenda })
 }
 
 /// Takes the address that other stores connect to.
@@ -122,10 +126,15 @@ fn hosted(parts: &StoreParts) -> Result<Vec<RegionDescriptor>, Error> {
 }
 
 /// Makes regions whose data is in memory.
-pub(crate) struct MemoryMachines;
+#[derive(Default)]
+pub(crate) struct MemoryMachines {
+    /// Told when their values expire.
+    pub(crate) agenda: Arc<Agenda>,
+}
 
 impl MachineFactory for MemoryMachines {
     fn create(&self, region: RegionId, genesis: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {
-        Ok(Box::new(RegionMachine::new(region, genesis, MemoryMachine::default())?))
+        let machine = RegionMachine::new(region, genesis, MemoryMachine::default())?;
+        Ok(Box::new(machine.with_agenda(Arc::clone(&self.agenda))))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use skep_raftstore::ids::{RegionId, StoreId};
-use skep_raftstore::machine::MachineFactory;
+use skep_raftstore::machine::{MachineFactory, Stamp};
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::store::{Birth, SubmitError};
 
@@ -25,13 +25,13 @@ pub fn births(regions: &[RegionDescriptor], stores: &[StoreId], at: usize) -> Ve
 
 /// What makes the machines of a store whose data is in memory.
 pub fn machines() -> Arc<dyn MachineFactory> {
-    Arc::new(MemoryMachines)
+    Arc::new(MemoryMachines::default())
 }
 
-/// What `region` is to be told, if it has the command's keys.
+/// What `region` is to be told, if it has the command's keys. A query is judged by the region's time alone.
 pub fn request(region: &RegionDescriptor, command: &Command) -> (RegionId, RequestKind, Bytes) {
     let kind = if command.is_write() { RequestKind::Write } else { RequestKind::Read };
-    (region.id, kind, command_bytes::encode(region.epoch.version, command))
+    (region.id, kind, command_bytes::encode(region.epoch.version, Stamp(0), command))
 }
 
 /// What the store's reply to a command means.

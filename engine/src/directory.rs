@@ -86,13 +86,6 @@ impl Table {
         &self.place_of(key).region
     }
 
-    /// Whether all `keys` lie in one region. It is asked for the first of them.
-    pub(crate) fn one_region<'a>(&self, mut keys: impl Iterator<Item = &'a [u8]>) -> bool {
-        let Some(first) = keys.next() else { return true };
-        let place = self.place_of(first);
-        keys.all(|key| Arc::ptr_eq(self.place_of(key), place))
-    }
-
     /// All regions that are known, in the order of their keys.
     pub(crate) fn regions(&self) -> Vec<RegionDescriptor> {
         let mut regions: Vec<RegionDescriptor> = Vec::with_capacity(self.pieces.len());

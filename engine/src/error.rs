@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::limits::{KEY_BYTES_MAX, REGIONS_MAX, STORES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{ATOMIC_COMMANDS_MAX, KEY_BYTES_MAX, REGIONS_MAX, STORES_MAX, VALUE_BYTES_MAX};
 use crate::store_dir::DirectoryError;
 
 /// Why a command was not carried out, or a store not opened.
@@ -35,6 +35,17 @@ pub enum Error {
     NotAnInteger,
     /// The sum does not fit 64 bits.
     Overflow,
+    /// The value that should be incremented, or what should be added, is not a decimal number.
+    NotAFloat,
+    /// The sum is too large for any number.
+    NotFinite,
+    /// More commands than can be carried out at once.
+    TooManyCommands {
+        /// How many there are.
+        count: usize,
+    },
+    /// One of several commands was carried out, but with its answer there would be too much to send back.
+    AnswerTooLarge,
     /// A new cluster of this many stores or regions is not possible.
     Impossible {
         /// How many regions were asked for.
@@ -96,6 +107,14 @@ impl fmt::Display for Error {
             Error::CrossRegion => f.write_str("the keys of a batch must lie in one region: send one batch for each"),
             Error::NotAnInteger => f.write_str("value is not an integer or out of range"),
             Error::Overflow => f.write_str("increment or decrement would overflow"),
+            Error::NotAFloat => f.write_str("value is not a valid float"),
+            Error::NotFinite => f.write_str("increment would produce NaN or Infinity"),
+            Error::TooManyCommands { count } => {
+                write!(f, "{count} commands at once are too many; at most {ATOMIC_COMMANDS_MAX} are allowed")
+            }
+            Error::AnswerTooLarge => f.write_str(
+                "the command was carried out, but the answers of all commands are too large: ask for less at once",
+            ),
             Error::Impossible { regions, stores } => write!(
                 f,
                 "a cluster of {stores} stores and {regions} regions is not possible: choose 1 to {STORES_MAX} stores and 1 \

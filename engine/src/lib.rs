@@ -19,16 +19,18 @@ pub use skep_raftstore::store::{Move, Moved};
 
 pub use cluster_status::{ClusterStatus, MemberCondition, MemberStatus};
 pub use clustered::{ClusteredStore, Phase, STORES_MAX};
-pub use command::{Answer, Command, Condition, Write};
+pub use command::{Answer, Command, Condition, Expiry, ExpiryCondition, ScanShape, Write};
 pub use config::{ClusteredConfig, EngineConfig, LocalConfig, Opened, Timing};
 pub use descriptor::RegionDescriptor;
 pub use engine::{Engine, Progress, RegionInfo};
 pub use error::Error;
 pub use layout::Unreadable;
 pub use limits::{
-    COMMAND_BYTES_MAX, KEY_BYTES_MAX, REGIONS_MAX, SCAN_BYTES_MAX, SPLIT_KEY_BYTES_MAX, VALUE_BYTES_MAX,
+    ANSWERS_BYTES_MAX, ANY_KEY_MAX, ATOMIC_COMMANDS_MAX, COMMAND_BYTES_MAX, KEY_BYTES_MAX, REGIONS_MAX,
+    SCAN_BYTES_MAX, SPLIT_KEY_BYTES_MAX, SWEEP_KEYS_MAX, VALUE_BYTES_MAX,
 };
 pub use local::LocalCluster;
+pub use skep_raftstore::machine::Stamp;
 pub use store_dir::{DirectoryError, Problem};
 pub use ticket::Ticket;
 
@@ -36,9 +38,11 @@ pub mod by_hand;
 pub mod machine;
 pub mod region;
 
+mod agenda;
 mod assemble;
 mod boundaries;
 mod change_bytes;
+mod clock;
 mod cluster_status;
 mod clustered;
 mod command;
@@ -58,4 +62,5 @@ mod region_ids;
 mod reply_bytes;
 mod sessions;
 mod store_dir;
+mod sweeper;
 mod ticket;

@@ -1,5 +1,7 @@
 //! The limits of the key space, each with its unit, its reason, and what happens when it is reached.
 
+use bytes::Bytes;
+
 use crate::error::Error;
 use crate::{Command, Condition, Write};
 
@@ -29,6 +31,23 @@ pub const COMMAND_BYTES_MAX: usize = 17 << 20;
 /// the writes of its region by more than a fraction of a millisecond.
 pub const SCAN_BYTES_MAX: usize = 1 << 20;
 
+/// Keys that [`Command::AnyKey`] chooses from: finding one of them takes a few milliseconds at most.
+/// Beyond: the keys after so many are never chosen.
+pub const ANY_KEY_MAX: u64 = 1 << 16;
+
+/// Expired keys that one sweep deletes: a millisecond's work. Beyond: the next sweep deletes more.
+pub const SWEEP_KEYS_MAX: usize = 1_000;
+
+/// Bytes of the answers of one [`Command::Atomic`]: with its own few bytes it must fit into what is remembered of a
+/// reply. Beyond: [`Error::AnswerTooLarge`] for those commands whose answers do not fit.
+pub const ANSWERS_BYTES_MAX: usize = 16 << 20;
+
+/// Commands of one [`Command::Atomic`]. Nothing else of the region is done while they are carried out.
+/// Beyond: [`Error::TooManyCommands`].
+pub const ATOMIC_COMMANDS_MAX: usize = 100_000;
+
+const _: () = assert!(ANSWERS_BYTES_MAX + (1 << 20) <= COMMAND_BYTES_MAX, "an answer can be remembered");
+
 /// Regions that a new directory is cut into, at most. Beyond: [`Error::Impossible`].
 pub const REGIONS_MAX: u32 = 100_000;
 
@@ -41,28 +60,60 @@ pub(crate) fn check(command: &Command) -> Result<(), Error> {
         Command::Get { key }
         | Command::Length { key }
         | Command::CountKeys { key }
+        | Command::ExpiryOf { key }
+        | Command::Part { key, .. }
+        | Command::AnyKey { key, .. }
+        | Command::CountExpiring { key }
+        | Command::Look { key }
         | Command::Delete { key, .. }
-        | Command::Increment { key, .. } => key_fits(key),
+        | Command::Increment { key, .. }
+        | Command::Sweep { key }
+        | Command::Expire { key, .. }
+        | Command::Clear { key } => key_fits(key),
         Command::Scan { start, end, .. } => {
             bound_fits(start)?;
             end.as_ref().map_or(Ok(()), |end| bound_fits(end))
         }
-        Command::Append { key, value } => pair_fits(key, value),
+        Command::Append { key, value } | Command::IncrementFloat { key, by: value } => pair_fits(key, value),
+        Command::SetPart { key, offset, value } => {
+            key_fits(key)?;
+            value_fits(*offset as usize + value.len())
+        }
+        Command::Move { key, to, .. } => key_fits(key).and_then(|()| key_fits(to)),
         Command::Put { key, value, condition, .. } => {
             pair_fits(key, value)?;
             match condition {
-                Condition::Equals(expected) => value_fits(expected),
+                Condition::Equals(expected) => value_fits(expected.len()),
                 Condition::Always | Condition::Absent | Condition::Present => Ok(()),
             }
         }
         Command::Batch { writes } => batch_fits(writes),
+        Command::Create { pairs } => {
+            at_least_one(pairs.len())?;
+            pairs.iter().try_for_each(|(key, value)| pair_fits(key, value))
+        }
+        Command::Atomic { watched, commands } => atomic_fits(watched, commands),
     }
 }
 
-fn batch_fits(writes: &[Write]) -> Result<(), Error> {
-    if writes.is_empty() {
-        return Err(Error::EmptyBatch);
+fn atomic_fits(watched: &[(Bytes, Bytes)], commands: &[Command]) -> Result<(), Error> {
+    at_least_one(commands.len())?;
+    if commands.len() > ATOMIC_COMMANDS_MAX {
+        return Err(Error::TooManyCommands { count: commands.len() });
     }
+    watched.iter().try_for_each(|(key, _)| key_fits(key))?;
+    if commands.iter().any(|command| matches!(command, Command::Atomic { .. })) {
+        return Err(Error::Internal("an atomic command within another".into()));
+    }
+    commands.iter().try_for_each(check)
+}
+
+fn at_least_one(count: usize) -> Result<(), Error> {
+    if count == 0 { Err(Error::EmptyBatch) } else { Ok(()) }
+}
+
+fn batch_fits(writes: &[Write]) -> Result<(), Error> {
+    at_least_one(writes.len())?;
     writes.iter().try_for_each(check_write)
 }
 
@@ -76,7 +127,7 @@ pub(crate) fn check_write(write: &Write) -> Result<(), Error> {
 
 fn pair_fits(key: &[u8], value: &[u8]) -> Result<(), Error> {
     key_fits(key)?;
-    value_fits(value)
+    value_fits(value.len())
 }
 
 fn key_fits(key: &[u8]) -> Result<(), Error> {
@@ -87,6 +138,6 @@ fn bound_fits(bound: &[u8]) -> Result<(), Error> {
     if bound.len() > BOUND_BYTES_MAX { Err(Error::KeyTooLarge { bytes: bound.len() }) } else { Ok(()) }
 }
 
-fn value_fits(value: &[u8]) -> Result<(), Error> {
-    if value.len() > VALUE_BYTES_MAX { Err(Error::ValueTooLarge { bytes: value.len() }) } else { Ok(()) }
+fn value_fits(bytes: usize) -> Result<(), Error> {
+    if bytes > VALUE_BYTES_MAX { Err(Error::ValueTooLarge { bytes }) } else { Ok(()) }
 }

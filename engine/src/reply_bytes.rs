@@ -10,6 +10,7 @@
 //! | 4 | a value | all that follows |
 //! | 5 | no value | |
 //! | 6 | pairs | count: u32, so many of: key: string, value: string; is there a key to go on from: u8 (0, 1), that key: string |
+//! | 7 | what several commands answer | count: u32, so many replies: string |
 //! | 32 | regions: a split was done, and these came of it | count: u16, so many descriptors: string |
 //! | 33 | keys at which a region could be split | count: u16, so many: string |
 //! | 64 | stale: another region has this key | count: u16, so many descriptors: string |
@@ -21,13 +22,18 @@
 //! | 70 | so old that its reply was forgotten | |
 //! | 71 | damaged: cannot be decoded | |
 //! | 72 | the machine failed | why, in UTF-8: all that follows |
+//! | 73 | not a number with a fraction | |
+//! | 74 | the sum is no finite number | |
+//! | 75 | carried out, but the answer would be too large | |
+//! | 76 | behind: the region's time must move on before this query can be answered | |
 
 use bytes::Bytes;
 
 use crate::Answer;
 use crate::descriptor::RegionDescriptor;
+use crate::error::Error;
 use crate::layout::{Reader, Unreadable, put_string};
-use crate::limits::{BOUND_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{BOUND_BYTES_MAX, COMMAND_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 const DONE: u8 = 1;
 const REFUSED: u8 = 2;
@@ -37,6 +43,7 @@ const NO_VALUE: u8 = 5;
 const PAIRS: u8 = 6;
 const REGIONS: u8 = 32;
 const KEYS: u8 = 33;
+const SEVERAL: u8 = 7;
 const STALE: u8 = 64;
 const NOT_AN_INTEGER: u8 = 65;
 const OVERFLOW: u8 = 66;
@@ -46,9 +53,16 @@ const EARLIER_LIFE: u8 = 69;
 const FORGOTTEN: u8 = 70;
 const DAMAGED: u8 = 71;
 const FAILED: u8 = 72;
+const NOT_A_FLOAT: u8 = 73;
+const NOT_FINITE: u8 = 74;
+const ANSWER_TOO_LARGE: u8 = 75;
+const BEHIND: u8 = 76;
 
 /// Bytes of the smallest pair: two lengths.
 const PAIR_BYTES_MIN: usize = 8;
+
+/// Bytes of the smallest reply among several: its length and its kind.
+const REPLY_BYTES_MIN: usize = 5;
 
 /// What a region's machine says about a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,11 +77,13 @@ pub(crate) enum Reply {
     Stale(Vec<RegionDescriptor>),
     /// It was not carried out.
     Rejected(Rejection),
+    /// A value may have expired by the time of whoever asks, and not by that of the region.
+    Behind,
     /// The data could not be read.
     Failed(String),
 }
 
-/// Why a command was not carried out. The same on every replica.
+/// Why a command was not carried out, or is not answered. The same on every replica.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Rejection {
     NotAnInteger,
@@ -82,6 +98,24 @@ pub(crate) enum Rejection {
     Forgotten,
     /// It is no command.
     Damaged,
+    NotAFloat,
+    NotFinite,
+    AnswerTooLarge,
+}
+
+impl From<Rejection> for Error {
+    fn from(why: Rejection) -> Error {
+        match why {
+            Rejection::NotAnInteger => Error::NotAnInteger,
+            Rejection::Overflow => Error::Overflow,
+            Rejection::ValueTooLarge(bytes) => Error::ValueTooLarge { bytes: bytes as usize },
+            Rejection::Answered | Rejection::EarlierLife | Rejection::Forgotten => Error::OutcomeUnknown,
+            Rejection::Damaged => Error::Internal("a command arrived damaged".into()),
+            Rejection::NotAFloat => Error::NotAFloat,
+            Rejection::NotFinite => Error::NotFinite,
+            Rejection::AnswerTooLarge => Error::AnswerTooLarge,
+        }
+    }
 }
 
 pub(crate) fn done() -> Bytes {
@@ -107,6 +141,19 @@ pub(crate) fn value(value: Option<&[u8]>) -> Bytes {
     out.push(VALUE);
     out.extend_from_slice(value);
     Bytes::from(out)
+}
+
+pub(crate) fn several(replies: &[Bytes]) -> Bytes {
+    let bytes = replies.iter().map(|reply| 4 + reply.len()).sum::<usize>();
+    let mut out = Vec::with_capacity(5 + bytes);
+    out.push(SEVERAL);
+    out.extend_from_slice(&(replies.len() as u32).to_le_bytes());
+    replies.iter().for_each(|reply| put_string(&mut out, reply));
+    Bytes::from(out)
+}
+
+pub(crate) fn behind() -> Bytes {
+    Bytes::from_static(&[BEHIND])
 }
 
 /// Pairs on their way into a reply.
@@ -175,6 +222,9 @@ pub(crate) fn rejected(why: Rejection) -> Bytes {
         Rejection::EarlierLife => &[EARLIER_LIFE],
         Rejection::Forgotten => &[FORGOTTEN],
         Rejection::Damaged => &[DAMAGED],
+        Rejection::NotAFloat => &[NOT_A_FLOAT],
+        Rejection::NotFinite => &[NOT_FINITE],
+        Rejection::AnswerTooLarge => &[ANSWER_TOO_LARGE],
     })
 }
 
@@ -200,6 +250,7 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<Reply, Unreadable> {
         PAIRS => decode_pairs(bytes, &mut from)?,
         REGIONS => Reply::Regions(decode_regions(&mut from)?),
         KEYS => Reply::Keys(decode_keys(bytes, &mut from)?),
+        SEVERAL => decode_several(bytes, &mut from)?,
         STALE => Reply::Stale(decode_regions(&mut from)?),
         NOT_AN_INTEGER => Reply::Rejected(Rejection::NotAnInteger),
         OVERFLOW => Reply::Rejected(Rejection::Overflow),
@@ -208,6 +259,10 @@ pub(crate) fn decode(bytes: &Bytes) -> Result<Reply, Unreadable> {
         EARLIER_LIFE => Reply::Rejected(Rejection::EarlierLife),
         FORGOTTEN => Reply::Rejected(Rejection::Forgotten),
         DAMAGED => Reply::Rejected(Rejection::Damaged),
+        NOT_A_FLOAT => Reply::Rejected(Rejection::NotAFloat),
+        NOT_FINITE => Reply::Rejected(Rejection::NotFinite),
+        ANSWER_TOO_LARGE => Reply::Rejected(Rejection::AnswerTooLarge),
+        BEHIND => Reply::Behind,
         FAILED => return Ok(Reply::Failed(String::from_utf8_lossy(from.rest()).into_owned())),
         0 => return Err(Unreadable::Damaged("a reply of kind zero")),
         newer => return Err(Unreadable::Newer("reply", newer.into())),
@@ -234,6 +289,29 @@ fn decode_pairs(bytes: &Bytes, from: &mut Reader<'_>) -> Result<Reply, Unreadabl
 fn decode_keys(bytes: &Bytes, from: &mut Reader<'_>) -> Result<Vec<Bytes>, Unreadable> {
     let count = from.u16()?;
     (0..count).map(|_| from.string(KEY_BYTES_MAX).map(|key| bytes.slice_ref(key))).collect()
+}
+
+/// Each of them is an answer or a rejection, and not of several itself: nothing is decoded deeper than once.
+fn decode_several(bytes: &Bytes, from: &mut Reader<'_>) -> Result<Reply, Unreadable> {
+    let count = from.u32()? as usize;
+    if count > from.left() / REPLY_BYTES_MIN {
+        return Err(Unreadable::Damaged("an impossible number of replies"));
+    }
+    let mut answers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let reply = from.string(COMMAND_BYTES_MAX)?;
+        if reply.first() == Some(&SEVERAL) {
+            return Err(Unreadable::Damaged("several replies within several"));
+        }
+        answers.push(match decode(&bytes.slice_ref(reply))? {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Rejected(why) => Err(why.into()),
+            Reply::Stale(_) | Reply::Behind | Reply::Failed(_) | Reply::Regions(_) | Reply::Keys(_) => {
+                return Err(Unreadable::Damaged("a reply that cannot be one of several"));
+            }
+        });
+    }
+    Ok(Reply::Answer(Answer::Several(answers)))
 }
 
 fn decode_regions(from: &mut Reader<'_>) -> Result<Vec<RegionDescriptor>, Unreadable> {
@@ -280,11 +358,20 @@ mod tests {
             some.finish(Some(b"l")),
             b"\x06\x01\0\0\0\x01\0\0\0k\x02\0\0\0vw\x01\x01\0\0\0l",
         );
+        check_golden(
+            Reply::Answer(Answer::Several(vec![
+                Ok(Answer::Done),
+                Ok(Answer::Value(Some("v".into()))),
+                Err(Error::Overflow),
+            ])),
+            several(&[done(), value(Some(b"v")), rejected(Rejection::Overflow)]),
+            b"\x07\x03\0\0\0\x01\0\0\0\x01\x02\0\0\0\x04v\x01\0\0\0\x42",
+        );
     }
 
     #[test]
     fn golden_bytes_of_rejections() {
-        let all: [(Rejection, &[u8]); 7] = [
+        let all: [(Rejection, &[u8]); 10] = [
             (Rejection::NotAnInteger, b"\x41"),
             (Rejection::Overflow, b"\x42"),
             (Rejection::ValueTooLarge(258), b"\x43\x02\x01\0\0\0\0\0\0"),
@@ -292,10 +379,14 @@ mod tests {
             (Rejection::EarlierLife, b"\x45"),
             (Rejection::Forgotten, b"\x46"),
             (Rejection::Damaged, b"\x47"),
+            (Rejection::NotAFloat, b"\x49"),
+            (Rejection::NotFinite, b"\x4a"),
+            (Rejection::AnswerTooLarge, b"\x4b"),
         ];
         for (why, golden) in all {
             check_golden(Reply::Rejected(why), rejected(why), golden);
         }
+        check_golden(Reply::Behind, behind(), b"\x4c");
         check_golden(Reply::Failed("why".into()), failed("why"), b"\x48why");
         check_golden(Reply::Keys(vec!["k".into()]), keys(&["k"]), b"\x21\x01\0\x01\0\0\0k");
         let region = RegionDescriptor {
@@ -317,10 +408,14 @@ mod tests {
     fn refused_by_name() {
         assert_eq!(decode(&Bytes::new()), Err(Unreadable::Damaged("ends too early")));
         assert_eq!(decode(&Bytes::from_static(&[0])), Err(Unreadable::Damaged("a reply of kind zero")));
-        assert_eq!(decode(&Bytes::from_static(&[7])), Err(Unreadable::Newer("reply", 7)));
+        assert_eq!(decode(&Bytes::from_static(&[8])), Err(Unreadable::Newer("reply", 8)));
         assert_eq!(decode(&Bytes::from_static(&[1, 1])), Err(Unreadable::Damaged("goes on too long")));
         let too_many = Bytes::from_static(b"\x06\xff\xff\xff\xff");
         assert_eq!(decode(&too_many), Err(Unreadable::Damaged("an impossible number of pairs")));
+        let too_many = Bytes::from_static(b"\x07\xff\xff\xff\xff");
+        assert_eq!(decode(&too_many), Err(Unreadable::Damaged("an impossible number of replies")));
+        let deep = several(&[several(&[done()])]);
+        assert_eq!(decode(&deep), Err(Unreadable::Damaged("several replies within several")));
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::commands::{Transaction, Watched};
 use crate::connection::outbox::Outbox;
 use crate::resp::Protocol;
 
@@ -50,6 +51,16 @@ pub(crate) enum ReplyMode {
     SkipNext,
 }
 
+/// How fresh the answers to reads are.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Consistency {
+    /// As if there were one copy of the data.
+    #[default]
+    Linearizable,
+    /// What the store that the connection talks to has: perhaps a while ago, and without asking another.
+    Stale,
+}
+
 /// One connection, as it sees itself.
 pub(crate) struct Session {
     pub(crate) client: Arc<Client>,
@@ -57,6 +68,11 @@ pub(crate) struct Session {
     pub(crate) reply_mode: ReplyMode,
     /// Whether it has given the password, if there is one.
     pub(crate) is_authenticated: bool,
+    pub(crate) consistency: Consistency,
+    /// What was queued, between MULTI and EXEC.
+    pub(crate) transaction: Option<Transaction>,
+    /// What is watched until EXEC.
+    pub(crate) watched: Vec<Arc<Watched>>,
 }
 
 impl Clients {
@@ -75,7 +91,15 @@ impl Clients {
         let client =
             Arc::new(Client { id, peer, local, since: now, outbox, is_killed, told: Mutex::new(told) });
         self.connected.lock().insert(id, Arc::clone(&client));
-        Session { client, protocol: Protocol::Resp2, reply_mode: ReplyMode::On, is_authenticated: false }
+        Session {
+            client,
+            protocol: Protocol::Resp2,
+            reply_mode: ReplyMode::On,
+            is_authenticated: false,
+            consistency: Consistency::default(),
+            transaction: None,
+            watched: Vec::new(),
+        }
     }
 
     pub(crate) fn leave(&self, id: u64) {
@@ -165,7 +189,15 @@ impl Session {
         self.set_protocol(Protocol::Resp2);
         self.reply_mode = ReplyMode::On;
         self.is_authenticated = false;
+        self.consistency = Consistency::default();
+        self.transaction = None;
+        self.watched.clear();
         self.client.set_name(b"");
+    }
+
+    /// How the command that was just run is to be read for. What a transaction is going to rely on is never stale.
+    pub(crate) fn reads(&self) -> Consistency {
+        if self.watched.is_empty() { self.consistency } else { Consistency::Linearizable }
     }
 
     pub(crate) fn set_protocol(&mut self, protocol: Protocol) {

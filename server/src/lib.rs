@@ -14,8 +14,10 @@ pub mod status;
 pub mod units;
 
 mod clients;
+mod clock;
 mod commands;
 mod connection;
+mod cursors;
 mod hosted;
 mod password;
 mod server;

@@ -45,6 +45,13 @@ pub const OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// time. Beyond: the next is asked for later; a command whose values together are more is answered with an error.
 pub const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// Bytes of the commands that one connection has queued since MULTI, with 64 more for each of their words: what one
+/// region takes at once. Beyond: an error, and EXEC does nothing.
+pub const TRANSACTION_BYTES_MAX: usize = 16 << 20;
+
+/// Keys that one connection watches. Each has a copy of up to 64 bytes of what it looked like. Beyond: an error.
+pub const WATCHED_KEYS_MAX: usize = 10_000;
+
 /// How long INFO waits for the number of keys. Whoever asks for it often watches the server, and wants to be told even
 /// when regions cannot answer. Beyond: the number is left out.
 pub const COUNT_KEYS_MAX: Duration = Duration::from_millis(200);

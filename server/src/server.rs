@@ -1,5 +1,6 @@
 //! What all connections share: the stores, who is connected, totals, and whether it is time to stop.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use skep_engine::Engine;
 use tokio::sync::watch;
 
 use crate::clients::Clients;
+use crate::cursors::Cursors;
 use crate::hosted::Hosted;
 use crate::password::Password;
 
@@ -24,6 +26,10 @@ pub struct Server {
     pub(crate) password: Option<Password>,
     pub(crate) started: Instant,
     pub(crate) clients: Clients,
+    pub(crate) cursors: Cursors,
+    pub(crate) allow_flush: bool,
+    /// What the next number drawn by chance is made of.
+    dice: AtomicU64,
     next_store: AtomicUsize,
     totals: [AtomicU64; 4],
     stop: watch::Sender<bool>,
@@ -40,6 +46,8 @@ pub struct ServerConfig {
     pub request_timeout: Duration,
     /// What clients must give before anything else, if anything.
     pub password: Option<Password>,
+    /// Whether FLUSHALL and FLUSHDB delete everything, or refuse to.
+    pub allow_flush: bool,
 }
 
 /// Counts since the start, or to be added to them.
@@ -75,6 +83,9 @@ impl Server {
             password: config.password,
             started: Instant::now(),
             clients: Clients::default(),
+            cursors: Cursors::new(seed()),
+            allow_flush: config.allow_flush,
+            dice: AtomicU64::new(seed()),
             next_store: AtomicUsize::new(0),
             totals: Default::default(),
             stop: watch::Sender::new(false),
@@ -110,6 +121,15 @@ impl Server {
         chosen.expect("clients are served once there is a store").clone()
     }
 
+    /// A number that nobody can foresee who does not try to.
+    pub(crate) fn chance(&self) -> u64 {
+        // SplitMix64.
+        let state = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
     pub(crate) fn count(&self, more: Totals) {
         let counts = [more.commands, more.input_bytes, more.output_bytes, more.rejected];
         for (total, count) in self.totals.iter().zip(counts) {
@@ -122,4 +142,9 @@ impl Server {
             [0, 1, 2, 3].map(|at| self.totals[at].load(Ordering::Relaxed));
         Totals { commands, input_bytes, output_bytes, rejected }
     }
+}
+
+/// Another one in each process: what the standard library keys its hash maps with.
+fn seed() -> u64 {
+    RandomState::new().hash_one(0)
 }

@@ -5,13 +5,14 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use redis::Value;
 use skep_tests::server::{self, Server, binary, dev, run};
+use skep_tests::tools::has_tool;
 use tempfile::TempDir;
 
 /// A directory of its own, on a real disk.
@@ -295,20 +296,6 @@ fn the_load_tool_prints_one_json_object() {
     }
     assert_eq!(json["errors"].as_u64(), Some(0));
     assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0, "it cleans up behind itself");
-}
-
-/// Whether one of Debian's redis-tools is there. With SKEP_TEST_REQUIRE_TOOLS=1 it must be.
-fn has_tool(name: &str) -> bool {
-    if Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok() {
-        return true;
-    }
-    let is_required = std::env::var("SKEP_TEST_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
-    assert!(
-        !is_required,
-        "{name} is missing (Debian: redis-tools), and SKEP_TEST_REQUIRE_TOOLS=1 requires it"
-    );
-    eprintln!("skipped: {name} is missing (Debian: redis-tools)");
-    false
 }
 
 /// A generated file goes in through `redis-cli --pipe`, and comes back equal, also after kill -9.

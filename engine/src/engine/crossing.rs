@@ -178,7 +178,7 @@ fn take_news(state: &mut State, table: &Table, regions: &[RegionDescriptor]) {
 /// Whether the place of a command's key takes commands. One that cannot be read goes on to be refused.
 fn is_open(table: &Table, pending: &Pending<Reply>) -> bool {
     match command_bytes::decode(&pending.body) {
-        Ok((_, command)) => !table.place_of(command.first_key()).flow.is_closed(),
+        Ok(routed) => !table.place_of(routed.command.first_key()).flow.is_closed(),
         Err(_) => true,
     }
 }

@@ -1,14 +1,15 @@
 //! One store's front: takes commands for any key, sends each to the region that has it, and answers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use skep_raftstore::ids::{ClusterId, Life, RegionId, StoreId};
 use skep_raftstore::store::{RegionStatus, Store, StoreStatus};
 use skep_raftstore::transport::tcp::TcpTransport;
 
+use crate::agenda::Agenda;
 use crate::assemble::{self, Assembled, assemble};
 use crate::config::{EngineConfig, Opened, StoreSettings};
 use crate::descriptor::RegionDescriptor;
@@ -16,9 +17,10 @@ use crate::directory::Directory;
 use crate::limits::{COMMAND_BYTES_MAX, REGIONS_MAX};
 use crate::region_ids::RegionIds;
 use crate::store_dir::{self, DirectoryError, Found, Identity, NO_CLUSTER, Problem, StoreDir};
-use crate::{Answer, Command, Error, draw, plan};
+use crate::{Answer, Command, Error, draw, plan, sweeper};
 use crossing::Crossing;
 use route::Answered;
+use scan::{count_expiring, count_keys};
 use steward::Errand;
 
 mod batches;
@@ -69,6 +71,7 @@ struct Inner {
     command_bytes_max: usize,
     opened: Opened,
     cluster: ClusterId,
+    agenda: Arc<Agenda>,
     is_closed: AtomicBool,
     /// Keeps the directory locked.
     _dir: StoreDir,
@@ -102,7 +105,7 @@ impl Engine {
         settings: &StoreSettings,
         is_new: bool,
     ) -> Result<Engine, Error> {
-        let Assembled { dir, parts, transport, regions, chart, errands } = assembled;
+        let Assembled { dir, parts, transport, regions, chart, errands, agenda } = assembled;
         let count = regions.len() as u32;
         let region_ids = RegionIds::open(dir.identity().store, &dir.region_ids())?;
         let (sender, receiver) = errands;
@@ -120,6 +123,7 @@ impl Engine {
             command_bytes_max: COMMAND_BYTES_MAX.min(settings.segment_bytes as usize / 2),
             opened: if is_new { Opened::New { regions: count } } else { Opened::Existing { regions: count } },
             cluster: dir.identity().cluster,
+            agenda: Arc::clone(&agenda),
             is_closed: AtomicBool::new(false),
             _dir: dir,
         };
@@ -127,7 +131,14 @@ impl Engine {
         inner.learn(&regions);
         chart.tell(&inner);
         steward::start(&inner, receiver)?;
-        Ok(Engine { inner })
+        let engine = Engine { inner };
+        sweeper::start(&engine, agenda)?;
+        Ok(engine)
+    }
+
+    /// The engine, as long as its owner keeps it.
+    pub(crate) fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.inner))
     }
 
     /// Carries out `command`, and calls `reply` with the answer: on a thread of the store, which it must not block, or
@@ -136,12 +147,13 @@ impl Engine {
     /// Commands for keys of one region take effect in the order in which they are given, and a read sees every write
     /// given before it. A write that is given while an earlier read is unanswered may take effect before that read.
     pub fn execute(&self, command: Command, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
-        if let Command::CountKeys { key } = command {
-            return self.count_share(key, reply);
-        }
-        match self.inner.routed(&command) {
-            Ok(route) => route::submit(&self.inner, route, |(answer, _)| reply(answer)),
-            Err(error) => reply(Err(error)),
+        match command {
+            Command::CountKeys { key } => self.count_share(key, count_keys, reply),
+            Command::CountExpiring { key } => self.count_share(key, count_expiring, reply),
+            command => match self.inner.routed(&command) {
+                Ok(route) => route::submit(&self.inner, route, |(answer, _)| reply(answer)),
+                Err(error) => reply(Err(error)),
+            },
         }
     }
 
@@ -153,9 +165,26 @@ impl Engine {
         }
     }
 
+    /// Answers a query from this store's own replica: at once, from a state that may be behind, and without order among
+    /// the commands given before and after. Where this store has no replica that can answer, the same as
+    /// [`execute`](Engine::execute). What has expired is judged by the replica's time alone.
+    ///
+    /// How many are under way is for the caller to limit: they are not counted with the others.
+    pub fn execute_stale(&self, query: Command, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
+        match self.inner.routed_here(&query) {
+            Ok(route) => route::submit_here(&self.inner, route, query, reply),
+            Err(error) => reply(Err(error)),
+        }
+    }
+
     /// Which region has `key`, as far as this store knows.
     pub fn region_of(&self, key: &[u8]) -> RegionId {
         self.inner.directory.table().region_of(key).id
+    }
+
+    /// The region that has `key`, as far as this store knows.
+    pub fn region_at(&self, key: &[u8]) -> RegionDescriptor {
+        self.inner.directory.table().region_of(key).clone()
     }
 
     /// All regions, in the order of their keys, as far as this store knows.
@@ -221,6 +250,16 @@ impl Engine {
     }
 }
 
+/// A way back to an engine that does not keep it open.
+pub(crate) struct WeakEngine(Weak<Inner>);
+
+impl WeakEngine {
+    /// The engine, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(|inner| Engine { inner })
+    }
+}
+
 fn new_identity(cluster: Option<ClusterId>) -> Result<Identity, Error> {
     Ok(Identity {
         cluster: cluster.map_or_else(draw::cluster_id, Ok)?,
@@ -240,6 +279,7 @@ impl Inner {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.agenda.close();
         // It has gone already if nobody listens.
         let _ = self.errands.send(Errand::Stop);
         self.store.hand_over(hand_over);

@@ -119,9 +119,11 @@ impl Inner {
                 (Ok(Reply::Stale(_)), None) => {
                     asked.promise.keep(Err(Error::StoreStopped("it was closed".into())));
                 }
-                (Ok(Reply::Rejected(why)), _) => asked.promise.keep(Err(route::rejected(why))),
+                (Ok(Reply::Rejected(why)), _) => asked.promise.keep(Err(why.into())),
                 (Ok(Reply::Failed(why)), _) => asked.promise.keep(Err(Error::RegionStopped(why))),
-                (Ok(Reply::Answer(_) | Reply::Keys(_)), _) => asked.promise.keep(Err(unexpected())),
+                (Ok(Reply::Answer(_) | Reply::Keys(_) | Reply::Behind), _) => {
+                    asked.promise.keep(Err(unexpected()));
+                }
                 (Err(error), _) => asked.promise.keep(Err(error)),
             }
         });

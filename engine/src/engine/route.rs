@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
+use skep_raftstore::machine::Stamp;
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::store::{Request, SubmitError};
 
@@ -11,8 +12,8 @@ use super::Inner;
 use super::crossing::Reply as BoxedReply;
 use crate::descriptor::RegionDescriptor;
 use crate::directory::{Place, Table};
-use crate::reply_bytes::{self, Rejection, Reply};
-use crate::{Answer, Command, Error, command_bytes, limits};
+use crate::reply_bytes::{self, Reply};
+use crate::{Answer, Command, Error, clock, command_bytes, limits};
 
 /// How often a command follows a region that has moved. Each answer brings the table up to date, so that more than a
 /// few are a sign of something else.
@@ -49,19 +50,23 @@ impl Inner {
         if bytes > bytes_max {
             return Err(Error::BatchTooLarge { bytes, bytes_max });
         }
-        route(&self.directory.table(), command)
+        route(&self.directory.table(), clock::now(), command)
+    }
+
+    /// The same for a query that is answered here.
+    pub(super) fn routed_here(&self, query: &Command) -> Result<Route, Error> {
+        limits::check(query)?;
+        route(&self.directory.table(), Stamp(0), query)
     }
 }
 
-fn route<B: AsRef<[u8]>>(table: &Table, command: &Command<B>) -> Result<Route, Error> {
-    if let Command::Batch { writes } = command
-        && !table.one_region(writes.iter().map(|write| write.key()))
-    {
+fn route<B: AsRef<[u8]>>(table: &Table, asked: Stamp, command: &Command<B>) -> Result<Route, Error> {
+    let place = Arc::clone(table.place_of(command.first_key()));
+    if !command.all_keys(&mut |key| Arc::ptr_eq(table.place_of(key), &place)) {
         return Err(Error::CrossRegion);
     }
-    let place = Arc::clone(table.place_of(command.first_key()));
     let kind = if command.is_write() { RequestKind::Write } else { RequestKind::Read };
-    let body = command_bytes::encode(place.region.epoch.version, command);
+    let body = command_bytes::encode(place.region.epoch.version, asked, command);
     Ok(Route { place, kind, body })
 }
 
@@ -72,7 +77,13 @@ where
 {
     let Route { place, kind, body } = route;
     let given = inner.next_given();
-    let pending = Pending { body, kind, began: Instant::now(), given, hops: 0, place: None, reply };
+    begin(inner, place, Pending { body, kind, began: Instant::now(), given, hops: 0, place: None, reply });
+}
+
+fn begin<F>(inner: &Arc<Inner>, place: Arc<Place>, pending: Pending<F>)
+where
+    F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
+{
     if place.flow.enter() {
         send(inner, place, pending);
     } else {
@@ -80,11 +91,30 @@ where
     }
 }
 
+/// Asks the replica that is here; if it has no answer, the region's leader.
+pub(super) fn submit_here<F>(inner: &Arc<Inner>, route: Route, query: Command, reply: F)
+where
+    F: FnOnce(Result<Answer, Error>) + Send + 'static,
+{
+    let weak = Arc::downgrade(inner);
+    let answered = move |result| match (outcome(result), weak.upgrade()) {
+        (Outcome::Done(Ok(answer)), _) => reply(Ok(answer)),
+        (_, None) => reply(Err(closed())),
+        (Outcome::Done(Err(_)) | Outcome::Moved(_) | Outcome::Behind, Some(inner)) => {
+            match inner.routed(&query) {
+                Ok(route) => submit(&inner, route, |(answer, _): Answered<'_>| reply(answer)),
+                Err(error) => reply(Err(error)),
+            }
+        }
+    };
+    inner.store.read_here(route.place.region.id, route.body, Box::new(answered));
+}
+
 /// Sends a command that has waited, by a table that is about to be in force.
 pub(super) fn send_again(inner: &Arc<Inner>, table: &Table, pending: Pending<BoxedReply>) {
     let again = match command_bytes::decode(&pending.body) {
         _ if pending.hops >= HOPS_MAX => Err(Error::NoRegion),
-        Ok((_, command)) => route(table, &command),
+        Ok(routed) => route(table, routed.asked, &routed.command),
         Err(error) => Err(Error::Internal(format!("a command is {error}"))),
     };
     match again {
@@ -119,6 +149,8 @@ enum Outcome {
     Done(Result<Answer, Error>),
     /// Another region has the keys; these may.
     Moved(Vec<RegionDescriptor>),
+    /// The region's time has to move on before this query can be answered.
+    Behind,
 }
 
 fn finish<F>(inner: &Weak<Inner>, pending: Pending<F>, result: Result<Bytes, SubmitError>)
@@ -134,9 +166,47 @@ where
             (pending.reply)((answer, pending.place.as_ref().map(|place| &place.region)));
         }
         (Outcome::Moved(regions), Some(inner)) => inner.moved(pending.boxed(), &regions),
-        (Outcome::Moved(_), None) => {
-            (pending.reply)((Err(Error::StoreStopped("it was closed".into())), None));
+        (Outcome::Behind, Some(inner)) => catch_up(&inner, pending.boxed()),
+        (Outcome::Moved(_) | Outcome::Behind, None) => (pending.reply)((Err(closed()), None)),
+    }
+}
+
+fn closed() -> Error {
+    Error::StoreStopped("it was closed".into())
+}
+
+/// Moves the time of a query's region on, then asks again, to be answered by that time: whatever the clock here says,
+/// nothing is behind it any more.
+fn catch_up(inner: &Arc<Inner>, pending: Pending<BoxedReply>) {
+    // It does not keep the flow open while it waits for what goes through it.
+    inner.left(&pending.place);
+    let pending = Pending { place: None, ..pending };
+    let key = match command_bytes::decode(&pending.body) {
+        Ok(routed) => Bytes::copy_from_slice(routed.command.first_key()),
+        Err(error) => {
+            return (pending.reply)((Err(Error::Internal(format!("a command is {error}"))), None));
         }
+    };
+    let sweep = route(&inner.directory.table(), Stamp(0), &Command::Sweep { key });
+    let weak = Arc::downgrade(inner);
+    let then: BoxedReply = Box::new(move |(swept, _): Answered<'_>| {
+        let inner = weak.upgrade().ok_or_else(closed);
+        let again = swept.and(inner).and_then(|inner| {
+            let routed = command_bytes::decode(&pending.body)
+                .map_err(|error| Error::Internal(format!("a command is {error}")))?;
+            let route = route(&inner.directory.table(), Stamp(0), &routed.command)?;
+            Ok((inner, route))
+        });
+        match again {
+            Ok((inner, Route { place, kind, body })) => {
+                begin(&inner, place, Pending { body, kind, ..pending })
+            }
+            Err(error) => (pending.reply)((Err(error), None)),
+        }
+    });
+    match sweep {
+        Ok(route) => submit(inner, route, then),
+        Err(error) => then((Err(error), None)),
     }
 }
 
@@ -155,7 +225,8 @@ fn outcome(result: Result<Bytes, SubmitError>) -> Outcome {
     Outcome::Done(match reply {
         Ok(Reply::Answer(answer)) => Ok(answer),
         Ok(Reply::Stale(regions)) => return Outcome::Moved(regions),
-        Ok(Reply::Rejected(why)) => Err(rejected(why)),
+        Ok(Reply::Rejected(why)) => Err(why.into()),
+        Ok(Reply::Behind) => return Outcome::Behind,
         Ok(Reply::Failed(why)) => Err(Error::RegionStopped(why)),
         Ok(Reply::Regions(_) | Reply::Keys(_)) => {
             Err(Error::Internal("a command was answered as a split".into()))
@@ -168,7 +239,7 @@ fn outcome(result: Result<Bytes, SubmitError>) -> Outcome {
 pub(crate) fn answer(result: Result<Bytes, SubmitError>) -> Result<Answer, Error> {
     match outcome(result) {
         Outcome::Done(answer) => answer,
-        Outcome::Moved(_) => Err(Error::NoRegion),
+        Outcome::Moved(_) | Outcome::Behind => Err(Error::NoRegion),
     }
 }
 
@@ -180,15 +251,5 @@ pub(crate) fn refused(error: SubmitError) -> Error {
         SubmitError::NoRegion => Error::NoRegion,
         SubmitError::RegionStopped(why) => Error::RegionStopped(why),
         SubmitError::StoreStopped(why) => Error::StoreStopped(why),
-    }
-}
-
-pub(super) fn rejected(why: Rejection) -> Error {
-    match why {
-        Rejection::NotAnInteger => Error::NotAnInteger,
-        Rejection::Overflow => Error::Overflow,
-        Rejection::ValueTooLarge(bytes) => Error::ValueTooLarge { bytes: bytes as usize },
-        Rejection::Answered | Rejection::EarlierLife | Rejection::Forgotten => Error::OutcomeUnknown,
-        Rejection::Damaged => Error::Internal("a command arrived damaged".into()),
     }
 }

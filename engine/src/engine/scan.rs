@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::Engine;
 use super::typed::unexpected;
 use crate::ticket::{Promise, Ticket, promise};
-use crate::{Answer, Command, Error};
+use crate::{Answer, Command, Error, ScanShape};
 
 type Pairs = Vec<(Bytes, Bytes)>;
 
@@ -23,9 +23,21 @@ struct Scan {
 
 /// A sum on its way: of several shares of the key space, each of which was one region's when it was begun.
 struct Sum {
+    question: Question,
     left: usize,
     total: u64,
     done: Option<Done>,
+}
+
+/// How many keys of some kind the region of this one has.
+type Question = fn(Bytes) -> Command;
+
+pub(super) fn count_keys(key: Bytes) -> Command {
+    Command::CountKeys { key }
+}
+
+pub(super) fn count_expiring(key: Bytes) -> Command {
+    Command::CountExpiring { key }
 }
 
 type Done = Box<dyn FnOnce(Result<u64, Error>) + Send>;
@@ -42,9 +54,18 @@ impl Engine {
 
     /// How many keys there are. Each region's part is linearizable; together they are not a snapshot.
     pub fn count_keys(&self) -> Ticket<u64> {
+        self.count_all(count_keys)
+    }
+
+    /// How many keys have a value that expires, likewise.
+    pub fn count_expiring(&self) -> Ticket<u64> {
+        self.count_all(count_expiring)
+    }
+
+    fn count_all(&self, question: Question) -> Ticket<u64> {
         let (promise, ticket) = promise();
         let regions = self.regions();
-        let sum = Sum::of(regions.len(), |total| promise.keep(total));
+        let sum = Sum::of(question, regions.len(), |total| promise.keep(total));
         for region in regions {
             count(self.clone(), Arc::clone(&sum), region.start, region.end);
         }
@@ -52,9 +73,14 @@ impl Engine {
     }
 
     /// How many keys the region of `key` has, by what this store knows of it. If it has been split since, those that it had.
-    pub(super) fn count_share(&self, key: Bytes, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
+    pub(super) fn count_share(
+        &self,
+        key: Bytes,
+        question: Question,
+        reply: impl FnOnce(Result<Answer, Error>) + Send + 'static,
+    ) {
         let end = self.inner.directory.table().region_of(&key).end.clone();
-        let sum = Sum::of(1, |total| reply(total.map(|total| Answer::Integer(total as i64))));
+        let sum = Sum::of(question, 1, |total| reply(total.map(|total| Answer::Integer(total as i64))));
         count(self.clone(), sum, key, end);
     }
 }
@@ -62,7 +88,8 @@ impl Engine {
 impl Scan {
     fn ask(self, start: Bytes) {
         let limit = (self.limit - self.pairs.len()).try_into().unwrap_or(u32::MAX);
-        let command = Command::Scan { start, end: self.end.clone(), limit };
+        let shape = ScanShape::default();
+        let command = Command::Scan { start, end: self.end.clone(), limit, shape };
         let engine = self.engine.clone();
         engine.execute(command, move |answer| self.answered(answer));
     }
@@ -85,7 +112,8 @@ impl Scan {
 /// says where it ends: what follows is asked for next.
 fn count(engine: Engine, sum: Arc<Mutex<Sum>>, start: Bytes, end: Option<Bytes>) {
     let next = engine.clone();
-    engine.execute_knowing(&Command::CountKeys { key: start }, move |(answer, region)| {
+    let question = sum.lock().question;
+    engine.execute_knowing(&question(start), move |(answer, region)| {
         let is_before_end = |beyond: &Bytes| end.as_ref().is_none_or(|end| beyond < end);
         let rest = region.and_then(|region| region.end.clone()).filter(is_before_end);
         let kept = sum.lock().add(answer, rest.is_none());
@@ -98,9 +126,13 @@ fn count(engine: Engine, sum: Arc<Mutex<Sum>>, start: Bytes, end: Option<Bytes>)
 }
 
 impl Sum {
-    fn of(shares: usize, done: impl FnOnce(Result<u64, Error>) + Send + 'static) -> Arc<Mutex<Sum>> {
+    fn of(
+        question: Question,
+        shares: usize,
+        done: impl FnOnce(Result<u64, Error>) + Send + 'static,
+    ) -> Arc<Mutex<Sum>> {
         // Held for one addition by whichever region answers.
-        Arc::new(Mutex::new(Sum { left: shares, total: 0, done: Some(Box::new(done)) }))
+        Arc::new(Mutex::new(Sum { question, left: shares, total: 0, done: Some(Box::new(done)) }))
     }
 
     /// Adds an answer, perhaps the last of its share. Whom to tell and what, once that is certain.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use crate::ticket::{Ticket, promise};
-use crate::{Answer, Command, Condition, Error, Write};
+use crate::{Answer, Command, Condition, Error, Expiry, Write};
 
 impl Engine {
     /// The value of `key`. Linearizable: it is the newest that any write answered before made.
@@ -70,21 +70,21 @@ impl Engine {
 }
 
 fn put(key: Bytes, value: Bytes, condition: Condition) -> Command {
-    Command::Put { key, value, condition, return_old: false }
+    Command::Put { key, value, condition, expiry: Expiry::Never, return_old: false }
 }
 
 fn was_done(answer: Answer) -> Option<bool> {
     match answer {
         Answer::Done => Some(true),
         Answer::Refused => Some(false),
-        Answer::Integer(_) | Answer::Value(_) | Answer::Pairs { .. } => None,
+        Answer::Integer(_) | Answer::Value(_) | Answer::Pairs { .. } | Answer::Several(_) => None,
     }
 }
 
 fn number(answer: Answer) -> Option<i64> {
     match answer {
         Answer::Integer(number) => Some(number),
-        Answer::Done | Answer::Refused | Answer::Value(_) | Answer::Pairs { .. } => None,
+        Answer::Done | Answer::Refused | Answer::Value(_) | Answer::Pairs { .. } | Answer::Several(_) => None,
     }
 }
 

@@ -7,13 +7,33 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use skep_raftstore::machine::Fatal;
+use skep_raftstore::machine::{Fatal, Stamp};
 
 pub use memory::MemoryMachine;
 pub use octets::Octets;
 
 mod memory;
 mod octets;
+
+/// A value, and when it expires.
+///
+/// A machine keeps what has expired until it is told to remove it: whether it still counts is for the region to judge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The value.
+    pub value: Octets,
+    /// From when on it does not exist any more; `None` if it never expires.
+    pub expires: Option<Stamp>,
+}
+
+/// In which order keys are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// The smallest first.
+    Rising,
+    /// The greatest first.
+    Falling,
+}
 
 /// The ordered data of one region.
 ///
@@ -25,16 +45,26 @@ pub trait KeyMachine: Send + 'static {
     type Snapshot: KeySnapshot + 'static;
 
     /// The value of `key`.
-    fn get(&self, key: &[u8]) -> Result<Option<Octets>, Fatal>;
+    fn get(&self, key: &[u8]) -> Result<Option<Held>, Fatal>;
 
-    /// Shows `visit` the pairs from `start` on and before `end`, in order, until it breaks off.
-    fn scan(&self, start: &[u8], end: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<(), Fatal>;
+    /// Shows `visit` the pairs with `range.0 <= key < range.1`, in order, until it breaks off.
+    fn scan(&self, range: (&[u8], Option<&[u8]>), order: Order, visit: &mut Visit<'_>) -> Result<(), Fatal>;
 
     /// Sets `key`.
-    fn put(&mut self, key: &[u8], value: Octets) -> Result<(), Fatal>;
+    fn put(&mut self, key: &[u8], held: Held) -> Result<(), Fatal>;
 
-    /// Deletes `key`; whether it was there.
-    fn remove(&mut self, key: &[u8]) -> Result<bool, Fatal>;
+    /// Deletes `key`; what stood there.
+    fn remove(&mut self, key: &[u8]) -> Result<Option<Held>, Fatal>;
+
+    /// Deletes every key.
+    fn clear(&mut self) -> Result<(), Fatal>;
+
+    /// Shows `visit` the keys whose values expire, the first to expire first, until it breaks off. Costs nothing where
+    /// nothing expires.
+    fn expiring(&self, visit: &mut VisitExpiring<'_>) -> Result<(), Fatal>;
+
+    /// How many keys have a value that expires. O(1).
+    fn count_expiring(&self) -> u64;
 
     /// Everything since the last commit belongs together, and with `system`. A machine that survives restarts writes
     /// them in one atomic step; one that does not has nothing to do.
@@ -73,11 +103,14 @@ pub trait System {
     fn encode(&self) -> Vec<u8>;
 }
 
-/// Is shown a key and its value.
-pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+/// Is shown a key, its value, and when that expires.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8], Option<Stamp>) -> ControlFlow<()> + 'a;
 
-/// Takes a key and its value to somewhere that may fail.
-pub type Export<'a> = dyn FnMut(&[u8], &[u8]) -> io::Result<()> + 'a;
+/// Is shown when a value expires, and its key.
+pub type VisitExpiring<'a> = dyn FnMut(Stamp, &[u8]) -> ControlFlow<()> + 'a;
+
+/// Takes a key, its value, and when that expires, to somewhere that may fail.
+pub type Export<'a> = dyn FnMut(&[u8], &[u8], Option<Stamp>) -> io::Result<()> + 'a;
 
 /// Keys and values in order, from somewhere that may fail.
-pub type Pairs<'a> = dyn Iterator<Item = Result<(Octets, Octets), Fatal>> + 'a;
+pub type Pairs<'a> = dyn Iterator<Item = Result<(Octets, Held), Fatal>> + 'a;

@@ -1,196 +1,134 @@
 //! What each command does to the data of its region, and answers.
-
-use std::io::Write as _;
-use std::ops::ControlFlow;
+//!
+//! Time is the region's stamp and nothing else: a value whose time it has reached does not exist, for reads and for
+//! what writes read, whether or not it has been removed yet.
 
 use bytes::Bytes;
-use skep_raftstore::machine::Fatal;
+use skep_raftstore::machine::{Fatal, Stamp};
 
+use crate::Command;
 use crate::descriptor::RegionDescriptor;
-use crate::limits::{SCAN_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::machine::{KeyMachine, Octets};
-use crate::reply_bytes::{self, PairsWriter, Rejection};
-use crate::{Command, Condition, Write};
+use crate::machine::{Held, KeyMachine};
+use crate::reply_bytes::{self, Rejection};
+
+mod atomic;
+mod expiry;
+mod keys;
+mod long_double;
+mod numbers;
+mod values;
 
 /// Whether all keys of `command` lie in `region`.
 pub(super) fn lies_in(region: &RegionDescriptor, command: &Command<&[u8]>) -> bool {
-    match command {
-        Command::Batch { writes } => writes.iter().all(|write| region.contains(write.key())),
-        other => region.contains(other.first_key()),
-    }
+    command.all_keys(&mut |key| region.contains(key))
+}
+
+/// Where a command is carried out, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) region: &'a RegionDescriptor,
+    /// The region's time.
+    pub(super) now: Stamp,
+    /// The time where a query was asked. What has expired by then, and not by `now`, is not answered: the region's time
+    /// has to move on first.
+    pub(super) asked: Stamp,
 }
 
 /// Carries out a command of the log.
 pub(super) fn write<M: KeyMachine>(
     data: &mut M,
-    region: &RegionDescriptor,
+    scene: Scene<'_>,
     command: Command<&[u8]>,
 ) -> Result<Bytes, Fatal> {
+    let now = scene.now;
     match command {
-        Command::Put { key, value, condition: Condition::Always, return_old: false } => {
-            data.put(key, value.into())?;
-            Ok(reply_bytes::done())
+        Command::Put { key, value, condition, expiry, return_old } => {
+            let put = values::Put { value, condition, expiry, return_old };
+            values::put(data, now, key, put)
         }
-        Command::Put { key, value, condition, return_old } => {
-            put_if(data, (key, value), condition, return_old)
+        Command::Delete { key, return_old } => values::delete(data, now, key, return_old),
+        Command::Append { key, value } => values::append(data, now, (key, value)),
+        Command::SetPart { key, offset, value } => values::set_part(data, now, (key, value), offset as usize),
+        Command::Increment { key, by } => numbers::increment(data, now, key, by),
+        Command::IncrementFloat { key, by } => numbers::increment_float(data, now, (key, by)),
+        Command::Batch { writes } => values::batch(data, &writes),
+        Command::Create { pairs } => values::create(data, now, &pairs),
+        Command::Sweep { .. } => expiry::sweep(data, now),
+        Command::Expire { key, expiry, condition, return_value } => {
+            expiry::expire(data, now, key, expiry::Change { expiry, condition, return_value })
         }
-        Command::Delete { key, return_old } => delete(data, key, return_old),
-        Command::Append { key, value } => append(data, key, value),
-        Command::Increment { key, by } => increment(data, key, by),
-        Command::Batch { writes } => batch(data, &writes),
+        Command::Move { key, to, if_absent, keep } => {
+            values::move_value(data, now, (key, to), values::Move { if_absent, keep })
+        }
+        Command::Clear { .. } => keys::clear(data, scene.region),
+        Command::Atomic { watched, commands } => atomic::atomic(data, scene, &watched, commands),
         query @ (Command::Get { .. }
         | Command::Length { .. }
         | Command::Scan { .. }
-        | Command::CountKeys { .. }) => read(data, region, query),
+        | Command::CountKeys { .. }
+        | Command::ExpiryOf { .. }
+        | Command::Part { .. }
+        | Command::AnyKey { .. }
+        | Command::CountExpiring { .. }
+        | Command::Look { .. }) => read(data, scene, query),
     }
 }
 
 /// Answers a query.
-pub(super) fn read<M: KeyMachine>(
-    data: &M,
-    region: &RegionDescriptor,
-    query: Command<&[u8]>,
-) -> Result<Bytes, Fatal> {
+pub(super) fn read<M: KeyMachine>(data: &M, scene: Scene<'_>, query: Command<&[u8]>) -> Result<Bytes, Fatal> {
+    let one = |key, answer: fn(Option<&Held>) -> Bytes| {
+        let held = live(data, scene.now, key)?;
+        if is_behind(scene, held.as_ref()) {
+            return Ok(reply_bytes::behind());
+        }
+        Ok(answer(held.as_ref()))
+    };
     match query {
-        Command::Get { key } => Ok(reply_bytes::value(data.get(key)?.as_deref())),
-        Command::Length { key } => Ok(match data.get(key)? {
-            Some(value) => reply_bytes::integer(value.len() as i64),
+        Command::Get { key } => one(key, |held| reply_bytes::value(held.map(|held| &*held.value))),
+        Command::Length { key } => one(key, |held| match held {
+            Some(held) => reply_bytes::integer(held.value.len() as i64),
             None => reply_bytes::value(None),
         }),
-        Command::Scan { start, end, limit } => scan(data, region, (start, end), limit),
-        Command::CountKeys { .. } => Ok(reply_bytes::integer(data.count() as i64)),
+        Command::ExpiryOf { key } => one(key, expiry::expiry_of),
+        Command::Part { key, first, last } => match live(data, scene.now, key)? {
+            held if is_behind(scene, held.as_ref()) => Ok(reply_bytes::behind()),
+            held => Ok(reply_bytes::value(held.as_ref().map(|held| values::part(&held.value, first, last)))),
+        },
+        Command::Look { key } => match live(data, scene.now, key)? {
+            held if is_behind(scene, held.as_ref()) => Ok(reply_bytes::behind()),
+            held => Ok(reply_bytes::value(Some(&atomic::look(scene.region, held.as_ref())))),
+        },
+        Command::Scan { start, end, limit, shape } => {
+            keys::scan(data, scene, (start, end), keys::Page { limit, shape })
+        }
+        Command::CountKeys { .. } => keys::count(data, scene, data.count()),
+        Command::CountExpiring { .. } => keys::count(data, scene, data.count_expiring()),
+        Command::AnyKey { seed, .. } => keys::any(data, scene, seed),
         Command::Put { .. }
         | Command::Delete { .. }
         | Command::Append { .. }
         | Command::Increment { .. }
-        | Command::Batch { .. } => Ok(reply_bytes::rejected(Rejection::Damaged)),
+        | Command::Batch { .. }
+        | Command::Sweep { .. }
+        | Command::IncrementFloat { .. }
+        | Command::SetPart { .. }
+        | Command::Expire { .. }
+        | Command::Create { .. }
+        | Command::Move { .. }
+        | Command::Clear { .. }
+        | Command::Atomic { .. } => Ok(reply_bytes::rejected(Rejection::Damaged)),
     }
 }
 
-fn put_if<M: KeyMachine>(
-    data: &mut M,
-    (key, value): (&[u8], &[u8]),
-    condition: Condition<&[u8]>,
-    return_old: bool,
-) -> Result<Bytes, Fatal> {
-    let old = data.get(key)?;
-    let holds = match condition {
-        Condition::Always => true,
-        Condition::Absent => old.is_none(),
-        Condition::Present => old.is_some(),
-        Condition::Equals(expected) => old.as_deref() == Some(expected),
-    };
-    if holds {
-        data.put(key, value.into())?;
-    }
-    Ok(match (return_old, holds) {
-        (true, _) => reply_bytes::value(old.as_deref()),
-        (false, true) => reply_bytes::done(),
-        (false, false) => reply_bytes::refused(),
-    })
+/// What a key holds, unless its time is over.
+fn live<M: KeyMachine>(data: &M, now: Stamp, key: &[u8]) -> Result<Option<Held>, Fatal> {
+    Ok(data.get(key)?.filter(|held| is_alive(held.expires, now)))
 }
 
-fn delete<M: KeyMachine>(data: &mut M, key: &[u8], return_old: bool) -> Result<Bytes, Fatal> {
-    if !return_old {
-        return Ok(reply_bytes::integer(data.remove(key)?.into()));
-    }
-    let old = data.get(key)?;
-    data.remove(key)?;
-    Ok(reply_bytes::value(old.as_deref()))
+fn is_alive(expires: Option<Stamp>, now: Stamp) -> bool {
+    expires.is_none_or(|at| at > now)
 }
 
-fn append<M: KeyMachine>(data: &mut M, key: &[u8], value: &[u8]) -> Result<Bytes, Fatal> {
-    let old = data.get(key)?;
-    let old = old.as_deref().unwrap_or_default();
-    let len = old.len() + value.len();
-    if len > VALUE_BYTES_MAX {
-        return Ok(reply_bytes::rejected(Rejection::ValueTooLarge(len as u64)));
-    }
-    data.put(key, Octets::joined(old, value))?;
-    Ok(reply_bytes::integer(len as i64))
-}
-
-fn increment<M: KeyMachine>(data: &mut M, key: &[u8], by: i64) -> Result<Bytes, Fatal> {
-    let old = match data.get(key)? {
-        None => 0,
-        Some(text) => match integer(&text) {
-            Some(number) => number,
-            None => return Ok(reply_bytes::rejected(Rejection::NotAnInteger)),
-        },
-    };
-    let Some(sum) = old.checked_add(by) else { return Ok(reply_bytes::rejected(Rejection::Overflow)) };
-    data.put(key, decimal(sum))?;
-    Ok(reply_bytes::integer(sum))
-}
-
-/// The number that `text` is the one way to write: no plus, no leading zero, no space.
-fn integer(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let canonical = match digits {
-        [b'0'] => text.len() == 1,
-        [first, ..] => (b'1'..=b'9').contains(first),
-        [] => false,
-    };
-    if !canonical {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-fn decimal(number: i64) -> Octets {
-    // "-9223372036854775808" has 20 bytes.
-    let mut text = [0; 20];
-    let mut rest = &mut text[..];
-    // Writing to a slice fails only if it is too short.
-    let _ = write!(rest, "{number}");
-    let left = rest.len();
-    Octets::from(&text[..text.len() - left])
-}
-
-fn batch<M: KeyMachine>(data: &mut M, writes: &[Write<&[u8]>]) -> Result<Bytes, Fatal> {
-    for write in writes {
-        match write {
-            Write::Put { key, value } => data.put(key, (*value).into())?,
-            Write::Delete { key } => {
-                data.remove(key)?;
-            }
-        }
-    }
-    Ok(reply_bytes::done())
-}
-
-fn scan<M: KeyMachine>(
-    data: &M,
-    region: &RegionDescriptor,
-    (start, end): (&[u8], Option<&[u8]>),
-    limit: u32,
-) -> Result<Bytes, Fatal> {
-    let mut pairs = PairsWriter::new();
-    let mut resume: Option<Octets> = None;
-    data.scan(start, end, &mut |key, value| {
-        let full = pairs.bytes() + key.len() + value.len() > SCAN_BYTES_MAX && pairs.count() > 0;
-        if full || pairs.count() >= limit {
-            resume = Some(key.into());
-            return ControlFlow::Break(());
-        }
-        pairs.push(key, value);
-        ControlFlow::Continue(())
-    })?;
-    let next_region = region.end.as_deref().filter(|beyond| end.is_none_or(|end| *beyond < end));
-    Ok(pairs.finish(resume.as_deref().or(next_region)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers_are_told_apart_as_redis_does() {
-        for number in [0, 1, -1, 10, i64::MAX, i64::MIN] {
-            assert_eq!(integer(&decimal(number)), Some(number));
-        }
-        for text in ["", "-", "+1", "01", "-0", "00", " 1", "1 ", "1.0", "9223372036854775808", "x", "-01"] {
-            assert_eq!(integer(text.as_bytes()), None, "{text:?}");
-        }
-    }
+fn is_behind(scene: Scene<'_>, held: Option<&Held>) -> bool {
+    held.is_some_and(|held| !is_alive(held.expires, scene.asked))
 }

@@ -5,24 +5,27 @@
 //!
 //! 1. its number: was it applied already (`sessions`)?
 //! 2. its route: does the region's version stand, and do its keys lie here? If not, the answer is the region as it is.
-//! 3. the command itself (`evaluate`).
+//! 3. the command itself (`evaluate`), at the time that the stamps of the entries through this one say.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use skep_raftstore::ids::RegionId;
 use skep_raftstore::machine::{Child, Committed, Fatal, Origin, SnapshotSource, Stamp, StateMachine};
 use skep_raftstore::raft::LogPos;
 
-use crate::Command;
+use crate::agenda::Agenda;
 use crate::change_bytes::{self, Split};
-use crate::command_bytes;
+use crate::command_bytes::{self, Routed};
 use crate::descriptor::RegionDescriptor;
 use crate::layout::Unreadable;
 use crate::limits::SPLIT_KEY_BYTES_MAX;
 use crate::machine::KeyMachine;
 use crate::reply_bytes::{self, Rejection};
 use crate::sessions::Verdict;
+use evaluate::Scene;
 use state::RegionState;
 
 mod evaluate;
@@ -39,6 +42,10 @@ pub struct RegionMachine<M> {
     is_news: bool,
     /// What was split off and has not been handed out.
     children: Vec<Child>,
+    /// Where it says when its next value expires.
+    agenda: Arc<Agenda>,
+    /// What it has said there.
+    noted: Option<Stamp>,
 }
 
 impl<M: KeyMachine> RegionMachine<M> {
@@ -49,7 +56,24 @@ impl<M: KeyMachine> RegionMachine<M> {
         if descriptor.id != region {
             return Err(Fatal(format!("the genesis of {region} is that of {}", descriptor.id)));
         }
-        Ok(RegionMachine { state: RegionState::new(descriptor), data, is_news: true, children: Vec::new() })
+        Ok(RegionMachine::with(RegionState::new(descriptor), data))
+    }
+
+    fn with(state: RegionState, data: M) -> RegionMachine<M> {
+        RegionMachine {
+            state,
+            data,
+            is_news: true,
+            children: Vec::new(),
+            agenda: Arc::default(),
+            noted: None,
+        }
+    }
+
+    /// The same, and `agenda` is told when values expire.
+    pub(crate) fn with_agenda(mut self, agenda: Arc<Agenda>) -> RegionMachine<M> {
+        self.agenda = agenda;
+        self
     }
 
     /// The region as it is.
@@ -100,7 +124,11 @@ impl<M: KeyMachine> RegionMachine<M> {
 
     fn write(&mut self, body: &[u8]) -> Result<Result<Bytes, Misrouted>, Fatal> {
         Ok(match self.routed(body) {
-            Ok(command) => Ok(evaluate::write(&mut self.data, &self.state.descriptor, command)?),
+            Ok(Routed { command, .. }) => {
+                let now = self.state.stamp;
+                let scene = Scene { region: &self.state.descriptor, now, asked: now };
+                Ok(evaluate::write(&mut self.data, scene, command)?)
+            }
             Err(misrouted) => Err(misrouted),
         })
     }
@@ -123,12 +151,26 @@ impl<M: KeyMachine> RegionMachine<M> {
         Ok(reply_bytes::keys(&cuts))
     }
 
+    /// Notes when the next value expires, if that has changed.
+    fn note_expiry(&mut self) -> Result<(), Fatal> {
+        let mut next = None;
+        self.data.expiring(&mut |at, _| {
+            next = Some(at);
+            ControlFlow::Break(())
+        })?;
+        if self.noted != next {
+            self.noted = next;
+            self.agenda.note(&self.state.descriptor, next);
+        }
+        Ok(())
+    }
+
     /// The command in `body`, if it was sent to this region as it is.
-    fn routed<'a>(&self, body: &'a [u8]) -> Result<Command<&'a [u8]>, Misrouted> {
-        let (version, command) = command_bytes::decode(body).map_err(unreadable)?;
+    fn routed<'a>(&self, body: &'a [u8]) -> Result<Routed<'a>, Misrouted> {
+        let routed = command_bytes::decode(body).map_err(unreadable)?;
         let region = &self.state.descriptor;
-        if version == region.epoch.version && evaluate::lies_in(region, &command) {
-            Ok(command)
+        if routed.version == region.epoch.version && evaluate::lies_in(region, &routed.command) {
+            Ok(routed)
         } else {
             Err(Misrouted::Answer(reply_bytes::stale(&[region])))
         }
@@ -160,6 +202,7 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
         for entry in batch {
             replies.push(self.apply_entry(entry)?);
         }
+        self.note_expiry()?;
         self.data.commit(&self.state)
     }
 
@@ -176,7 +219,10 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
             return self.cuts(version, pieces).unwrap_or_else(|error| reply_bytes::failed(&error.0));
         }
         let answer = match self.routed(query) {
-            Ok(command) => evaluate::read(&self.data, &self.state.descriptor, command),
+            Ok(Routed { command, asked, .. }) => {
+                let scene = Scene { region: &self.state.descriptor, now: self.state.stamp, asked };
+                evaluate::read(&self.data, scene, command)
+            }
             Err(Misrouted::Answer(reply)) => return reply,
             Err(Misrouted::Newer(error)) => return reply_bytes::failed(&format!("a query was {error}")),
         };
@@ -190,7 +236,7 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
     fn restore(&mut self, from: &mut dyn io::Read) -> Result<(), Fatal> {
         self.state = snapshot::restore(self.state.descriptor.id, &mut self.data, from)?;
         self.is_news = true;
-        Ok(())
+        self.note_expiry()
     }
 
     fn size(&self) -> u64 {
@@ -199,6 +245,12 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
 
     fn digest(&self) -> u64 {
         snapshot::digest(&self.state, &self.data)
+    }
+}
+
+impl<M> Drop for RegionMachine<M> {
+    fn drop(&mut self) {
+        self.agenda.forget(&self.state.descriptor);
     }
 }
 

@@ -8,10 +8,10 @@ use skep_raftstore::ids::RegionId;
 use skep_raftstore::machine::{Fatal, SnapshotSource};
 use skep_raftstore::raft::LogPos;
 
-use super::snapshot_bytes::{self as bytes, BlockHeader};
+use super::snapshot_bytes::{self as bytes, BlockHeader, Pair};
 use super::state::RegionState;
 use crate::layout::Reader;
-use crate::machine::{KeyMachine, KeySnapshot, Octets, System};
+use crate::machine::{Held, KeyMachine, KeySnapshot, Octets, Order, System};
 
 /// A region at one point in time.
 pub(super) struct RegionSnapshot<S> {
@@ -35,7 +35,7 @@ impl<S: KeySnapshot> SnapshotSource for RegionSnapshot<S> {
         out.write_all(&bytes::header(&self.state))?;
         out.write_all(&self.state)?;
         let mut blocks = Blocks { out, block: Vec::new(), count: 0, written: 0 };
-        self.pairs.visit(&mut |key, value| blocks.push(key, value))?;
+        self.pairs.visit(&mut |key, value, expires| blocks.push((key, value, expires)))?;
         blocks.finish()
     }
 }
@@ -51,8 +51,8 @@ struct Blocks<'a> {
 }
 
 impl Blocks<'_> {
-    fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        bytes::put_pair(&mut self.block, key, value);
+    fn push(&mut self, pair: Pair<'_>) -> io::Result<()> {
+        bytes::put_pair(&mut self.block, pair);
         self.count += 1;
         if self.block.len() >= bytes::BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
@@ -129,13 +129,13 @@ impl<'a> PairsIn<'a> {
         PairsIn { from, block: Vec::new(), at: 0, left: 0, total: 0, last: None, ended: false }
     }
 
-    fn next_pair(&mut self) -> Result<Option<(Octets, Octets)>, Fatal> {
+    fn next_pair(&mut self) -> Result<Option<(Octets, Held)>, Fatal> {
         if self.left == 0 && !self.next_block()? {
             return Ok(None);
         }
         let mut rest = Reader::new(&self.block[self.at..]);
-        let (key, value) = bytes::take_pair(&mut rest).map_err(|error| refused(&error))?;
-        let pair = (Octets::from(key), Octets::from(value));
+        let (key, value, expires) = bytes::take_pair(&mut rest).map_err(|error| refused(&error))?;
+        let pair = (Octets::from(key), Held { value: value.into(), expires });
         self.at = self.block.len() - rest.left();
         self.left -= 1;
         self.total += 1;
@@ -180,7 +180,7 @@ impl<'a> PairsIn<'a> {
 }
 
 impl Iterator for PairsIn<'_> {
-    type Item = Result<(Octets, Octets), Fatal>;
+    type Item = Result<(Octets, Held), Fatal>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -196,11 +196,12 @@ impl Iterator for PairsIn<'_> {
 /// Zero if the data cannot be read.
 pub(super) fn digest<M: KeyMachine>(state: &RegionState, data: &M) -> u64 {
     let mut hasher = Hasher::new();
-    let read = data.scan(&[], None, &mut |key, value| {
+    let read = data.scan((&[], None), Order::Rising, &mut |key, value, expires| {
         hasher.update(&(key.len() as u64).to_le_bytes());
         hasher.update(key);
         hasher.update(&(value.len() as u64).to_le_bytes());
         hasher.update(value);
+        hasher.update(&expires.map_or([0; 8], |at| at.0.to_le_bytes()));
         ControlFlow::Continue(())
     });
     let digest = u64::from(hasher.finalize()) << 32 | u64::from(crc32fast::hash(&state.encode()));

@@ -15,9 +15,11 @@
 //! | | u64 | count of all pairs |
 //! | | u32 | CRC of the sixteen bytes before |
 //!
-//! A pair is: flags u8 (zero; a bit that is set is newer), key (length u32, bytes), value (length u32, bytes). Keys grow.
+//! A pair is: flags u8 (1: it expires; another bit that is set is newer), key (length u32, bytes), value (length u32,
+//! bytes), and if it expires the time: u64, milliseconds since 1970. Keys grow.
 
 use crc32fast::Hasher;
+use skep_raftstore::machine::Stamp;
 
 use crate::layout::{Reader, Unreadable, put_string};
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -30,11 +32,12 @@ pub(super) const END_REST_BYTES: usize = 8;
 /// Bytes of a block's pairs beyond which it is closed. A larger pair has a block of its own.
 pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// Bytes of a block's pairs, at most.
-const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 9 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
+const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 17 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 
 const MAGIC: [u8; 8] = *b"SKEPSNAP";
 const FORMAT: u16 = 1;
 const NO_FLAGS: u8 = 0;
+const EXPIRES: u8 = 1;
 
 /// What the header says.
 #[derive(PartialEq, Eq, Debug)]
@@ -83,17 +86,26 @@ pub(super) fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Result<Header, Unread
     Ok(Header { state_bytes: from.u32()?, state_crc: from.u32()? })
 }
 
-pub(super) fn put_pair(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    block.push(NO_FLAGS);
+/// A key, its value, and when that expires.
+pub(super) type Pair<'a> = (&'a [u8], &'a [u8], Option<Stamp>);
+
+pub(super) fn put_pair(block: &mut Vec<u8>, (key, value, expires): Pair<'_>) {
+    block.push(if expires.is_some() { EXPIRES } else { NO_FLAGS });
     put_string(block, key);
     put_string(block, value);
+    if let Some(at) = expires {
+        block.extend_from_slice(&at.0.to_le_bytes());
+    }
 }
 
-pub(super) fn take_pair<'a>(from: &mut Reader<'a>) -> Result<(&'a [u8], &'a [u8]), Unreadable> {
-    match from.u8()? {
-        NO_FLAGS => Ok((from.string(KEY_BYTES_MAX)?, from.string(VALUE_BYTES_MAX)?)),
-        newer => Err(Unreadable::Newer("flags of a pair", newer.into())),
-    }
+pub(super) fn take_pair<'a>(from: &mut Reader<'a>) -> Result<Pair<'a>, Unreadable> {
+    let expires = match from.u8()? {
+        NO_FLAGS => false,
+        EXPIRES => true,
+        newer => return Err(Unreadable::Newer("flags of a pair", newer.into())),
+    };
+    let (key, value) = (from.string(KEY_BYTES_MAX)?, from.string(VALUE_BYTES_MAX)?);
+    Ok((key, value, if expires { Some(Stamp(from.u64()?)) } else { None }))
 }
 
 pub(super) fn block_header(pairs: &[u8], count: u32) -> [u8; BLOCK_HEADER_BYTES] {
@@ -140,9 +152,13 @@ mod tests {
     fn golden_bytes() {
         assert_eq!(header(b"state"), *b"SKEPSNAP\x01\0\0\0\x05\0\0\0\xfb\xd2\x93\xa3");
         let mut pairs = Vec::new();
-        put_pair(&mut pairs, b"k", b"vw");
+        put_pair(&mut pairs, (b"k", b"vw", None));
         assert_eq!(pairs, b"\0\x01\0\0\0k\x02\0\0\0vw");
         assert_eq!(block_header(&pairs, 1)[..8], *b"\x0c\0\0\0\x01\0\0\0");
+        put_pair(&mut pairs, (b"l", b"", Some(Stamp(258))));
+        let expiring = b"\x01\x01\0\0\0l\0\0\0\0\x02\x01\0\0\0\0\0\0";
+        assert_eq!(pairs[12..], *expiring);
+        assert_eq!(take_pair(&mut Reader::new(expiring)), Ok((&b"l"[..], &b""[..], Some(Stamp(258)))));
         assert_eq!(end(3)[..16], *b"\0\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0");
     }
 
@@ -153,8 +169,8 @@ mod tests {
         assert_eq!(decode_header(&bytes), Err(Unreadable::Newer("format of a snapshot", 2)));
         bytes[0] = b'x';
         assert_eq!(decode_header(&bytes), Err(Unreadable::Damaged("no snapshot of a region")));
-        let newer = Unreadable::Newer("flags of a pair", 1);
-        assert_eq!(take_pair(&mut Reader::new(b"\x01\0\0\0\0\0\0\0\0")), Err(newer));
+        let newer = Unreadable::Newer("flags of a pair", 2);
+        assert_eq!(take_pair(&mut Reader::new(b"\x02\0\0\0\0\0\0\0\0")), Err(newer));
         let beyond = [0xff; BLOCK_HEADER_BYTES];
         assert_eq!(decode_block_header(&beyond), Err(Unreadable::Damaged("a block beyond its limit")));
     }

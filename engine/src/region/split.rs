@@ -4,6 +4,8 @@
 //! command that was applied before the split is known wherever it comes again; a new region goes on counting entries where
 //! the old one stands.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use skep_raftstore::ids::{Epoch, RegionId};
 use skep_raftstore::machine::{Child, Fatal};
@@ -40,7 +42,8 @@ impl<M: KeyMachine> RegionMachine<M> {
     fn child(&mut self, descriptor: &RegionDescriptor) -> Result<Child, Fatal> {
         let data = self.data.split_off(&descriptor.start)?;
         let state = RegionState { descriptor: descriptor.clone(), ..self.state.clone() };
-        let machine = RegionMachine { state, data, is_news: true, children: Vec::new() };
+        let mut machine = RegionMachine::with(state, data).with_agenda(Arc::clone(&self.agenda));
+        machine.note_expiry()?;
         Ok(Child {
             region: descriptor.id,
             genesis: descriptor.encode().into(),

@@ -7,10 +7,10 @@ use skep_raftstore::ids::{Epoch, Index, Life, ReplicaId, StoreId, Term};
 use skep_raftstore::raft::Membership;
 
 use super::*;
-use crate::limits::{SCAN_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{SCAN_BYTES_MAX, SWEEP_KEYS_MAX, VALUE_BYTES_MAX};
 use crate::machine::MemoryMachine;
 use crate::reply_bytes::Reply;
-use crate::{Answer, Condition, Write};
+use crate::{Answer, Command, Condition, Expiry, ExpiryCondition, ScanShape, Write};
 
 const REGION: RegionId = RegionId(9);
 const VERSION: u64 = 3;
@@ -43,23 +43,32 @@ fn entry(index: u64, seq: u64, lowest: u64, body: Bytes) -> Committed {
     }
 }
 
+/// The entry with this stamp.
+fn at(now: u64, entry: Committed) -> Committed {
+    Committed { stamp: Stamp(now), ..entry }
+}
+
 /// Applies commands one after another, each as new.
 struct Applier {
     machine: RegionMachine<MemoryMachine>,
     next: u64,
+    /// The stamp of the next entries.
+    now: u64,
+    /// The clock of those who ask.
+    asked: u64,
 }
 
 impl Applier {
     fn new() -> Applier {
-        Applier { machine: machine(), next: 1 }
+        Applier { machine: machine(), next: 1, now: 0, asked: 0 }
     }
 
     fn apply(&mut self, command: Command<&[u8]>) -> Reply {
-        self.apply_body(command_bytes::encode(VERSION, &command)).unwrap()
+        self.apply_body(encoded(&command)).unwrap()
     }
 
     fn apply_body(&mut self, body: Bytes) -> Result<Reply, Fatal> {
-        let entry = entry(self.next, self.next, self.next, body);
+        let entry = at(self.now, entry(self.next, self.next, self.next, body));
         self.next += 1;
         let mut replies = Vec::new();
         self.machine.apply(&[entry], &mut replies)?;
@@ -68,12 +77,24 @@ impl Applier {
     }
 
     fn read(&mut self, command: Command<&[u8]>) -> Reply {
-        reply_bytes::decode(&self.machine.read(&command_bytes::encode(VERSION, &command))).unwrap()
+        let query = command_bytes::encode(VERSION, Stamp(self.asked), &command);
+        reply_bytes::decode(&self.machine.read(&query)).unwrap()
+    }
+
+    fn get(&mut self, key: &[u8]) -> Option<Bytes> {
+        match self.read(Command::Get { key }) {
+            Reply::Answer(Answer::Value(value)) => value,
+            other => panic!("{other:?}"),
+        }
     }
 }
 
 fn put<'a>(key: &'a [u8], value: &'a [u8]) -> Command<&'a [u8]> {
-    Command::Put { key, value, condition: Condition::Always, return_old: false }
+    Command::Put { key, value, condition: Condition::Always, expiry: Expiry::Never, return_old: false }
+}
+
+fn rising<'a>(start: &'a [u8], end: Option<&'a [u8]>, limit: u32) -> Command<&'a [u8]> {
+    Command::Scan { start, end, limit, shape: ScanShape::default() }
 }
 
 fn snapshot_of(machine: &mut RegionMachine<MemoryMachine>) -> Vec<u8> {
@@ -91,7 +112,7 @@ fn a_command_for_another_range_or_version_is_answered_with_the_region() {
     assert_eq!(applier.read(Command::Get { key: b"z" }), stale);
     let writes = vec![Write::Put { key: &b"c"[..], value: &b"1"[..] }, Write::Delete { key: b"z" }];
     assert_eq!(applier.apply(Command::Batch { writes }), stale);
-    let body = command_bytes::encode(VERSION + 1, &put(b"c", b"1"));
+    let body = command_bytes::encode(VERSION + 1, Stamp(0), &put(b"c", b"1"));
     assert_eq!(applier.apply_body(body).unwrap(), stale);
     assert_eq!(applier.read(Command::CountKeys { key: b"c" }), Reply::Answer(Answer::Integer(0)));
 }
@@ -119,7 +140,7 @@ fn a_damaged_command_is_an_answer_and_a_newer_one_stops_the_region() {
 
 #[test]
 fn entries_must_follow_each_other() {
-    let gap = entry(2, 1, 1, command_bytes::encode(VERSION, &put(b"c", b"1")));
+    let gap = entry(2, 1, 1, encoded(&put(b"c", b"1")));
     assert!(machine().apply(&[gap], &mut Vec::new()).is_err());
 }
 
@@ -156,8 +177,10 @@ fn a_stamp_never_goes_back() {
 #[test]
 fn conditions_and_old_values() {
     let mut applier = Applier::new();
-    let put_if =
-        |condition, return_old| Command::Put { key: &b"c"[..], value: &b"2"[..], condition, return_old };
+    let put_if = |condition, return_old| {
+        let (key, value) = (&b"c"[..], &b"2"[..]);
+        Command::Put { key, value, condition, expiry: Expiry::Never, return_old }
+    };
     let answer = |answer| Reply::Answer(answer);
     assert_eq!(applier.apply(put_if(Condition::Present, false)), answer(Answer::Refused));
     assert_eq!(applier.apply(put_if(Condition::Present, true)), answer(Answer::Value(None)));
@@ -198,7 +221,7 @@ fn a_scan_says_where_to_go_on() {
     for key in [b"c", b"d", b"e"] {
         applier.apply(put(key, &large));
     }
-    let mut scan = |end, limit| match applier.read(Command::Scan { start: b"c", end, limit }) {
+    let mut scan = |end, limit| match applier.read(rising(b"c", end, limit)) {
         Reply::Answer(Answer::Pairs { pairs, resume }) => (pairs.len(), resume),
         other => panic!("{other:?}"),
     };
@@ -207,7 +230,7 @@ fn a_scan_says_where_to_go_on() {
     assert_eq!(scan(None, 0), (0, Some("c".into())), "returns no more than was asked for");
     applier.apply(Command::Delete { key: b"d", return_old: false });
     applier.apply(Command::Delete { key: b"e", return_old: false });
-    let mut scan = |end| match applier.read(Command::Scan { start: b"c", end, limit: 9 }) {
+    let mut scan = |end| match applier.read(rising(b"c", end, 9)) {
         Reply::Answer(Answer::Pairs { resume, .. }) => resume,
         other => panic!("{other:?}"),
     };
@@ -239,10 +262,301 @@ fn a_snapshot_of_another_region_or_a_damaged_one_changes_nothing() {
     assert!(other.restore(&mut &good[..]).is_err());
 }
 
+fn expiring<'a>(key: &'a [u8], value: &'a [u8], at: u64) -> Command<&'a [u8]> {
+    let expiry = Expiry::At(Stamp(at));
+    Command::Put { key, value, condition: Condition::Always, expiry, return_old: false }
+}
+
+fn expire(key: &[u8], expiry: Expiry, condition: ExpiryCondition) -> Command<&[u8]> {
+    Command::Expire { key, expiry, condition, return_value: false }
+}
+
+fn integer(number: i64) -> Reply {
+    Reply::Answer(Answer::Integer(number))
+}
+
+fn value(value: Option<&'static str>) -> Reply {
+    Reply::Answer(Answer::Value(value.map(Bytes::from)))
+}
+
+/// A region in which `c` has expired and is still there, and whose time has moved on since.
+fn with_an_expired_value() -> Applier {
+    let mut applier = Applier::new();
+    applier.now = 100;
+    applier.apply(expiring(b"c", b"7", 150));
+    assert_eq!(applier.get(b"c"), Some("7".into()));
+    applier.now = 150;
+    applier.apply(put(b"x", b""));
+    assert_eq!(applier.machine.size(), 2 + 1, "nothing is removed by the way");
+    applier
+}
+
+#[test]
+fn what_has_expired_does_not_exist_for_any_read() {
+    let mut applier = with_an_expired_value();
+    assert_eq!(applier.get(b"c"), None);
+    assert_eq!(applier.read(Command::Length { key: b"c" }), value(None));
+    assert_eq!(applier.read(Command::ExpiryOf { key: b"c" }), integer(-2));
+    assert_eq!(applier.read(Command::Part { key: b"c", first: 0, last: -1 }), value(None));
+    assert_eq!(applier.read(Command::CountKeys { key: b"c" }), integer(1));
+    assert_eq!(applier.read(Command::CountExpiring { key: b"c" }), integer(0));
+    for seed in 0..4 {
+        assert_eq!(applier.read(Command::AnyKey { key: b"c", seed }), value(Some("x")));
+    }
+    match applier.read(rising(b"b", None, 9)) {
+        Reply::Answer(Answer::Pairs { pairs, .. }) => assert_eq!(pairs, [("x".into(), "".into())]),
+        other => panic!("{other:?}"),
+    }
+    let missing = applier.read(Command::Look { key: b"nothing" });
+    assert_eq!(applier.read(Command::Look { key: b"c" }), missing);
+}
+
+#[test]
+fn what_has_expired_does_not_exist_for_any_write() {
+    let on_expired = |command: Command<&[u8]>| {
+        let mut applier = with_an_expired_value();
+        let reply = applier.apply(command);
+        (reply, applier.get(b"c"), applier.read(Command::ExpiryOf { key: b"c" }))
+    };
+    let done = || Reply::Answer(Answer::Done);
+    let set = |condition, expiry, return_old| Command::Put {
+        key: &b"c"[..],
+        value: &b"n"[..],
+        condition,
+        expiry,
+        return_old,
+    };
+    let gone = (None, integer(-2));
+    let new = |text: &'static str| (Some(Bytes::from(text)), integer(-1));
+    let check = |command: Command<&[u8]>, reply: Reply, then: (Option<Bytes>, Reply)| {
+        let (got, held, expires) = on_expired(command.clone());
+        assert_eq!((got, (held, expires)), (reply, then), "{command:?}");
+    };
+    check(set(Condition::Absent, Expiry::Never, false), done(), new("n"));
+    check(set(Condition::Always, Expiry::Keep, false), done(), new("n"));
+    check(set(Condition::Present, Expiry::Never, false), Reply::Answer(Answer::Refused), gone.clone());
+    check(set(Condition::Equals(b"7"), Expiry::Never, false), Reply::Answer(Answer::Refused), gone.clone());
+    check(set(Condition::Always, Expiry::Never, true), value(None), new("n"));
+    check(Command::Delete { key: b"c", return_old: false }, integer(0), gone.clone());
+    check(Command::Delete { key: b"c", return_old: true }, value(None), gone.clone());
+    check(Command::Append { key: b"c", value: b"n" }, integer(1), new("n"));
+    check(Command::SetPart { key: b"c", offset: 1, value: b"n" }, integer(2), new("\0n"));
+    check(Command::Increment { key: b"c", by: 2 }, integer(2), new("2"));
+    check(Command::IncrementFloat { key: b"c", by: b".5" }, value(Some("0.5")), new("0.5"));
+    check(expire(b"c", Expiry::At(Stamp(900)), ExpiryCondition::default()), integer(0), gone.clone());
+    check(Command::Create { pairs: vec![(b"c", b"n")] }, done(), new("n"));
+    let moved = |key, to| Command::Move { key, to, if_absent: true, keep: false };
+    check(moved(&b"c"[..], &b"d"[..]), value(None), gone.clone());
+    check(moved(&b"x"[..], &b"c"[..]), done(), new(""));
+    check(Command::Sweep { key: b"c" }, integer(0), gone);
+}
+
+#[test]
+fn writes_keep_the_time_of_a_value_or_end_it() {
+    let after = |command: Command<&[u8]>| {
+        let mut applier = Applier::new();
+        applier.now = 100;
+        applier.apply(expiring(b"c", b"7", 150));
+        applier.apply(command);
+        applier.read(Command::ExpiryOf { key: b"c" })
+    };
+    let kept = integer(150);
+    assert_eq!(after(Command::Increment { key: b"c", by: 1 }), kept);
+    assert_eq!(after(Command::IncrementFloat { key: b"c", by: b"1" }), kept);
+    assert_eq!(after(Command::Append { key: b"c", value: b"1" }), kept);
+    assert_eq!(after(Command::SetPart { key: b"c", offset: 3, value: b"1" }), kept);
+    let set = |expiry| Command::Put {
+        key: &b"c"[..],
+        value: &b"n"[..],
+        condition: Condition::Always,
+        expiry,
+        return_old: false,
+    };
+    assert_eq!(after(set(Expiry::Keep)), kept);
+    assert_eq!(after(set(Expiry::Never)), integer(-1));
+    assert_eq!(after(set(Expiry::At(Stamp(900)))), integer(900));
+    assert_eq!(after(set(Expiry::At(Stamp(100)))), integer(-2), "what has expired already is not kept");
+    assert_eq!(after(Command::Batch { writes: vec![Write::Put { key: b"c", value: b"n" }] }), integer(-1));
+    assert_eq!(after(expire(b"c", Expiry::At(Stamp(99)), ExpiryCondition::default())), integer(-2));
+    let some = ExpiryCondition { if_some: true, ..ExpiryCondition::default() };
+    assert_eq!(after(expire(b"c", Expiry::Never, some)), integer(-1));
+}
+
+#[test]
+fn conditions_of_an_expiry() {
+    let none = ExpiryCondition::default();
+    let (never, some) =
+        (ExpiryCondition { if_never: true, ..none }, ExpiryCondition { if_some: true, ..none });
+    let later = ExpiryCondition { if_later: true, ..none };
+    let earlier = ExpiryCondition { if_earlier: true, ..none };
+    let mut applier = Applier::new();
+    applier.apply(put(b"c", b"1"));
+    let mut at = |time, condition| applier.apply(expire(b"c", Expiry::At(Stamp(time)), condition));
+    assert_eq!(at(100, some), integer(0));
+    assert_eq!(at(100, later), integer(0), "never is later than all");
+    assert_eq!(at(100, never), integer(1));
+    assert_eq!(at(200, never), integer(0));
+    assert_eq!(at(100, later), integer(0));
+    assert_eq!(at(101, later), integer(1));
+    assert_eq!(at(101, earlier), integer(0));
+    assert_eq!(at(100, earlier), integer(1));
+    assert_eq!(at(300, some), integer(1));
+}
+
+/// A region that nobody writes to does not notice that time goes by. Whoever asks knows better.
+#[test]
+fn a_read_of_an_idle_region_moves_its_time_on_first() {
+    let mut applier = Applier::new();
+    applier.now = 100;
+    applier.apply(expiring(b"c", b"7", 150));
+    applier.asked = 149;
+    assert_eq!(applier.get(b"c"), Some("7".into()));
+    applier.asked = 150;
+    let queries: [Command<&[u8]>; 8] = [
+        Command::Get { key: b"c" },
+        Command::Length { key: b"c" },
+        Command::ExpiryOf { key: b"c" },
+        Command::Part { key: b"c", first: 0, last: 0 },
+        Command::Look { key: b"c" },
+        rising(b"b", None, 9),
+        Command::CountKeys { key: b"c" },
+        Command::CountExpiring { key: b"c" },
+    ];
+    for query in queries {
+        assert_eq!(applier.read(query.clone()), Reply::Behind, "{query:?}");
+    }
+    assert_eq!(applier.read(Command::Get { key: b"d" }), value(None), "no other key is behind");
+    applier.asked = 0;
+    assert_eq!(applier.get(b"c"), Some("7".into()), "without a clock the region's time decides");
+    applier.now = 160;
+    assert_eq!(applier.apply(Command::Sweep { key: b"c" }), integer(0));
+    assert_eq!(applier.machine.size(), 0);
+    applier.asked = 200;
+    assert_eq!(applier.get(b"c"), None);
+}
+
+#[test]
+fn a_sweep_deletes_a_bounded_number_and_says_what_is_left() {
+    let mut applier = Applier::new();
+    for number in 0..SWEEP_KEYS_MAX as u64 + 10 {
+        applier.apply(expiring(format!("c{number}").as_bytes(), b"", 50 + number % 3));
+    }
+    applier.apply(expiring(b"d", b"", 1000));
+    applier.now = 60;
+    assert_eq!(applier.apply(Command::Sweep { key: b"c" }), integer(10));
+    assert_eq!(applier.apply(Command::Sweep { key: b"c" }), integer(0));
+    assert_eq!(applier.machine.size(), 1);
+}
+
+#[test]
+fn a_transaction_is_carried_out_as_a_whole_or_not_at_all() {
+    let mut applier = Applier::new();
+    applier.apply(put(b"c", b"1"));
+    let look = |applier: &mut Applier| match applier.read(Command::Look { key: b"c" }) {
+        Reply::Answer(Answer::Value(Some(look))) => look,
+        other => panic!("{other:?}"),
+    };
+    let seen = look(&mut applier);
+    let commands = || {
+        let scan = Command::AnyKey { key: &b"c"[..], seed: 0 };
+        vec![Command::Increment { key: &b"c"[..], by: 1 }, Command::Get { key: b"c" }, scan]
+    };
+    let atomic =
+        |seen: &'static [u8]| Command::Atomic { watched: vec![(&b"c"[..], seen)], commands: commands() };
+    let seen: &'static [u8] = seen.to_vec().leak();
+    let two = || Ok(Answer::Value(Some("2".into())));
+    let answers = vec![Ok(Answer::Integer(2)), two(), Ok(Answer::Value(Some("c".into())))];
+    assert_eq!(applier.apply(atomic(seen)), Reply::Answer(Answer::Several(answers)));
+    assert_eq!(applier.apply(atomic(seen)), Reply::Answer(Answer::Refused), "it has changed since");
+    assert_eq!(applier.get(b"c"), Some("2".into()));
+
+    let commands = vec![
+        Command::Append { key: &b"c"[..], value: b"x" },
+        Command::Increment { key: b"c", by: 1 },
+        Command::Append { key: b"c", value: b"y" },
+    ];
+    let answers = vec![Ok(Answer::Integer(2)), Err(crate::Error::NotAnInteger), Ok(Answer::Integer(3))];
+    let mixed = applier.apply(Command::Atomic { watched: vec![], commands });
+    assert_eq!(mixed, Reply::Answer(Answer::Several(answers)), "an error undoes nothing, as in Redis");
+    let outside = vec![Command::Get { key: &b"c"[..] }, Command::Delete { key: b"z", return_old: false }];
+    let stale = applier.apply(Command::Atomic { watched: vec![], commands: outside });
+    assert_eq!(stale, Reply::Stale(vec![genesis()]), "all of its keys must lie here");
+}
+
+#[test]
+fn answers_that_are_too_large_together_are_left_out() {
+    let mut applier = Applier::new();
+    applier.apply(put(b"c", &vec![b'v'; VALUE_BYTES_MAX]));
+    let mut commands = vec![Command::Get { key: &b"c"[..] }; 3];
+    commands.push(Command::Increment { key: b"n", by: 1 });
+    let Reply::Answer(Answer::Several(answers)) =
+        applier.apply(Command::Atomic { watched: vec![], commands })
+    else {
+        panic!("it is carried out")
+    };
+    assert!(answers[0].is_ok());
+    assert_eq!(answers[2], Err(crate::Error::AnswerTooLarge));
+    assert_eq!(answers[3], Ok(Answer::Integer(1)));
+}
+
+#[test]
+fn keys_that_exist_are_not_created_nor_moved_over() {
+    let mut applier = Applier::new();
+    applier.apply(expiring(b"c", b"1", 500));
+    let create = |pairs| Command::Create { pairs };
+    assert_eq!(
+        applier.apply(create(vec![(&b"d"[..], &b"2"[..]), (b"c", b"2")])),
+        Reply::Answer(Answer::Refused)
+    );
+    assert_eq!(applier.get(b"d"), None);
+    assert_eq!(
+        applier.apply(create(vec![(&b"d"[..], &b"2"[..]), (b"e", b"3")])),
+        Reply::Answer(Answer::Done)
+    );
+    let moved = |key, to, if_absent, keep| Command::Move { key, to, if_absent, keep };
+    let (c, d, f) = (&b"c"[..], &b"d"[..], &b"f"[..]);
+    assert_eq!(applier.apply(moved(c, d, true, false)), Reply::Answer(Answer::Refused));
+    assert_eq!(applier.apply(moved(c, f, true, true)), Reply::Answer(Answer::Done));
+    assert_eq!(applier.read(Command::ExpiryOf { key: b"f" }), integer(500), "the time goes with the value");
+    assert_eq!(applier.get(b"c"), Some("1".into()));
+    assert_eq!(applier.apply(moved(c, d, false, false)), Reply::Answer(Answer::Done));
+    assert_eq!((applier.get(b"c"), applier.get(b"d")), (None, Some("1".into())));
+    assert_eq!(applier.apply(moved(d, d, false, false)), Reply::Answer(Answer::Done));
+    assert_eq!(applier.get(b"d"), Some("1".into()));
+}
+
+#[test]
+fn a_falling_scan_ends_where_it_should() {
+    let mut applier = Applier::new();
+    for key in [b"c", b"d", b"e"] {
+        applier.apply(put(key, b"v"));
+    }
+    let mut scan = |end, limit| {
+        let shape = ScanShape { keys_only: true, falling: true };
+        match applier.read(Command::Scan { start: b"c", end, limit, shape }) {
+            Reply::Answer(Answer::Pairs { pairs, resume }) => {
+                (pairs.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), resume)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(scan(Some(b"f"), 2), (vec!["e".into(), "d".into()], Some("c\0".into())));
+    assert_eq!(scan(Some(b"c\0"), 2), (vec!["c".into()], None));
+    assert_eq!(scan(Some(b"e"), 9), (vec!["d".into(), "c".into()], None));
+    assert_eq!(scan(None, 9), (vec![], Some("y".into())), "what lies beyond the region comes first");
+    assert_eq!(
+        applier.apply(Command::Clear { key: b"c" }),
+        Reply::Answer(Answer::Pairs { pairs: vec![], resume: Some("y".into()) })
+    );
+    assert_eq!(applier.machine.size(), 0);
+}
+
 /// What a region does, said once more without a log, an encoding or a session.
 #[derive(Default)]
 struct Twin {
-    data: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Values, and when they expire.
+    data: BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>,
+    now: u64,
     replies: HashMap<u64, Bytes>,
 }
 
@@ -253,6 +567,12 @@ enum Step {
     Delete(u8),
     Append(u8, Vec<u8>),
     Batch(Vec<(u8, Option<Vec<u8>>)>),
+    PutExpiring(u8, Vec<u8>, u64),
+    Expire(u8, u64),
+    Move(u8, u8, bool),
+    /// Time goes by.
+    Wait(u64),
+    Sweep,
     /// Sends the command of so many steps ago again.
     Repeat(u8),
     /// Checks that a snapshot taken here is what a second machine becomes.
@@ -267,6 +587,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => any::<u8>().prop_map(Step::Delete),
         3 => (any::<u8>(), value()).prop_map(|(key, value)| Step::Append(key, value)),
         1 => proptest::collection::vec((any::<u8>(), proptest::option::of(value())), 1..5).prop_map(Step::Batch),
+        3 => (any::<u8>(), value(), 1u64..60).prop_map(|(key, value, ttl)| Step::PutExpiring(key, value, ttl)),
+        2 => (any::<u8>(), 0u64..60).prop_map(|(key, ttl)| Step::Expire(key, ttl)),
+        2 => (any::<u8>(), any::<u8>(), any::<bool>()).prop_map(|(from, to, keep)| Step::Move(from, to, keep)),
+        3 => (1u64..30).prop_map(Step::Wait),
+        1 => Just(Step::Sweep),
         3 => (1u8..20).prop_map(Step::Repeat),
         1 => Just(Step::Restart),
     ];
@@ -278,19 +603,55 @@ fn key(number: u8) -> Vec<u8> {
 }
 
 impl Twin {
+    /// Here what has expired is gone at once.
+    fn wait(&mut self, time: u64) {
+        self.now += time;
+        let now = self.now;
+        self.data.retain(|_, (_, expires)| expires.is_none_or(|at| at > now));
+    }
+
     fn carry_out(&mut self, step: &Step) -> (Bytes, Reply) {
         let answer = |done| Reply::Answer(if done { Answer::Done } else { Answer::Refused });
         match step {
             Step::Put(k, value) => {
-                self.data.insert(key(*k), value.clone());
+                self.data.insert(key(*k), (value.clone(), None));
                 (encoded(&put(&key(*k), value)), answer(true))
             }
             Step::PutIfAbsent(k, value) => {
                 let absent = !self.data.contains_key(&key(*k));
-                self.data.entry(key(*k)).or_insert_with(|| value.clone());
+                self.data.entry(key(*k)).or_insert_with(|| (value.clone(), None));
                 let (key, condition) = (key(*k), Condition::Absent);
-                let command = Command::Put { key: &key[..], value, condition, return_old: false };
+                let expiry = Expiry::Never;
+                let command = Command::Put { key: &key[..], value, condition, expiry, return_old: false };
                 (encoded(&command), answer(absent))
+            }
+            Step::PutExpiring(k, value, ttl) => {
+                let at = self.now + ttl;
+                self.data.insert(key(*k), (value.clone(), Some(at)));
+                let (key, expiry) = (key(*k), Expiry::At(Stamp(at)));
+                let condition = Condition::Always;
+                let command = Command::Put { key: &key[..], value, condition, expiry, return_old: false };
+                (encoded(&command), answer(true))
+            }
+            Step::Expire(k, ttl) => {
+                let at = self.now + ttl;
+                let held = self.data.get_mut(&key(*k)).map(|held| held.1 = Some(at));
+                self.wait(0);
+                let expiry = Expiry::At(Stamp(at));
+                let condition = ExpiryCondition::default();
+                let command = Command::Expire { key: key(*k), expiry, condition, return_value: false };
+                (encoded(&command), Reply::Answer(Answer::Integer(held.is_some().into())))
+            }
+            Step::Move(from, to, keep) => {
+                let command = Command::Move { key: key(*from), to: key(*to), if_absent: false, keep: *keep };
+                let Some(held) = self.data.get(&key(*from)).cloned() else {
+                    return (encoded(&command), Reply::Answer(Answer::Value(None)));
+                };
+                if !keep {
+                    self.data.remove(&key(*from));
+                }
+                self.data.insert(key(*to), held);
+                (encoded(&command), answer(true))
             }
             Step::Delete(k) => {
                 let was = self.data.remove(&key(*k)).is_some();
@@ -298,20 +659,21 @@ impl Twin {
                 (encoded(&command), Reply::Answer(Answer::Integer(was.into())))
             }
             Step::Append(k, more) => {
-                let value = self.data.entry(key(*k)).or_default();
+                let (value, _) = self.data.entry(key(*k)).or_default();
                 value.extend(more);
                 let command = Command::Append { key: &key(*k)[..], value: &more[..] };
                 (encoded(&command), Reply::Answer(Answer::Integer(value.len() as i64)))
             }
             Step::Batch(writes) => (encoded(&self.batch(writes)), answer(true)),
-            Step::Repeat(_) | Step::Restart => unreachable!("not a command"),
+            Step::Sweep => (encoded(&Command::Sweep { key: &b"c"[..] }), Reply::Answer(Answer::Integer(0))),
+            Step::Wait(_) | Step::Repeat(_) | Step::Restart => unreachable!("not a command"),
         }
     }
 
     fn batch(&mut self, writes: &[(u8, Option<Vec<u8>>)]) -> Command<Bytes> {
         let writes = writes.iter().map(|(k, value)| match value {
             Some(value) => {
-                self.data.insert(key(*k), value.clone());
+                self.data.insert(key(*k), (value.clone(), None));
                 Write::Put { key: key(*k).into(), value: value.clone().into() }
             }
             None => {
@@ -324,17 +686,21 @@ impl Twin {
 }
 
 fn encoded<B: AsRef<[u8]>>(command: &Command<B>) -> Bytes {
-    command_bytes::encode(VERSION, command)
+    command_bytes::encode(VERSION, Stamp(0), command)
 }
 
 fn check_same(machine: &mut RegionMachine<MemoryMachine>, twin: &Twin) {
-    let scan = encoded(&Command::Scan { start: &b"b"[..], end: None, limit: u32::MAX });
-    let Ok(Reply::Answer(Answer::Pairs { pairs, .. })) = reply_bytes::decode(&machine.read(&scan)) else {
+    let mut ask = |query: Command<&[u8]>| reply_bytes::decode(&machine.read(&encoded(&query))).unwrap();
+    let Reply::Answer(Answer::Pairs { pairs, .. }) = ask(rising(b"b", None, u32::MAX)) else {
         panic!("a scan answers pairs")
     };
-    assert!(pairs.iter().map(|(k, v)| (&k[..], &v[..])).eq(twin.data.iter().map(|(k, v)| (&k[..], &v[..]))));
-    let bytes: usize = twin.data.iter().map(|(key, value)| key.len() + value.len()).sum();
-    assert_eq!(machine.size(), bytes as u64);
+    let expected = twin.data.iter().map(|(key, (value, _))| (&key[..], &value[..]));
+    assert!(pairs.iter().map(|(k, v)| (&k[..], &v[..])).eq(expected));
+    assert_eq!(ask(Command::CountKeys { key: b"c" }), Reply::Answer(Answer::Integer(twin.data.len() as i64)));
+    for (key, (_, expires)) in &twin.data {
+        let wanted = expires.map_or(-1, |at| at as i64);
+        assert_eq!(ask(Command::ExpiryOf { key }), Reply::Answer(Answer::Integer(wanted)));
+    }
 }
 
 proptest! {
@@ -359,6 +725,10 @@ proptest! {
                     machine = other;
                     continue;
                 }
+                Step::Wait(time) => {
+                    twin.wait(*time);
+                    continue;
+                }
                 Step::Repeat(back) => (sent.len() as u64).saturating_sub(u64::from(*back)),
                 command => {
                     let (body, reply) = twin.carry_out(command);
@@ -366,7 +736,8 @@ proptest! {
                     let seq = sent.len() as u64 - 1;
                     let mut replies = Vec::new();
                     index += 1;
-                    machine.apply(&[entry(index, seq, 0, sent[seq as usize].clone())], &mut replies).unwrap();
+                    let entry = entry(index, seq, 0, sent[seq as usize].clone());
+                    machine.apply(&[at(twin.now, entry)], &mut replies).unwrap();
                     prop_assert_eq!(reply_bytes::decode(&replies[0]).unwrap(), reply);
                     twin.replies.insert(seq, replies[0].clone());
                     continue;
@@ -375,10 +746,15 @@ proptest! {
             let Some(body) = sent.get(seq as usize) else { continue };
             let mut replies = Vec::new();
             index += 1;
-            machine.apply(&[entry(index, seq, 0, body.clone())], &mut replies).unwrap();
+            machine.apply(&[at(twin.now, entry(index, seq, 0, body.clone()))], &mut replies).unwrap();
             prop_assert_eq!(&replies[0], &twin.replies[&seq], "a repeated command has another reply");
         }
+        let sweep = encoded(&Command::Sweep { key: &b"c"[..] });
+        let last = at(twin.now, entry(index + 1, sent.len() as u64, 0, sweep));
+        machine.apply(&[last], &mut Vec::new()).unwrap();
         check_same(&mut machine, &twin);
+        let bytes: usize = twin.data.iter().map(|(key, (value, _))| key.len() + value.len()).sum();
+        prop_assert_eq!(machine.size(), bytes as u64, "a sweep leaves nothing that has expired");
         if let Some((snapshot, then)) = first {
             let mut now = Vec::new();
             snapshot.write_to(&mut now).unwrap();
@@ -399,8 +775,7 @@ fn change(index: u64, split: &Split) -> Committed {
 fn filled() -> RegionMachine<MemoryMachine> {
     let mut machine = machine();
     let puts = (1..=8).zip(["c", "e", "g", "i", "k", "m", "o", "q"]);
-    let entry =
-        |(at, key): (u64, &str)| entry(at, at, 1, command_bytes::encode(VERSION, &put(key.as_bytes(), b"v")));
+    let entry = |(at, key): (u64, &str)| entry(at, at, 1, encoded(&put(key.as_bytes(), b"v")));
     machine.apply(&puts.map(entry).collect::<Vec<_>>(), &mut Vec::new()).unwrap();
     machine
 }
@@ -428,15 +803,18 @@ fn a_split_shares_out_range_data_sessions_and_place_in_the_log() {
     assert_eq!(children.iter().map(|child| child.region.0).collect::<Vec<_>>(), [100, 101]);
     for (mut child, keys) in children.into_iter().zip([4, 2]) {
         assert_eq!((child.at, child.machine.applied()), (machine.applied(), machine.applied()));
-        let count =
-            command_bytes::encode(VERSION + 2, &Command::CountKeys { key: &child.machine.start()[..] });
+        let count = command_bytes::encode(
+            VERSION + 2,
+            Stamp(0),
+            &Command::CountKeys { key: &child.machine.start()[..] },
+        );
         assert_eq!(
             reply_bytes::decode(&child.machine.read(&count)).unwrap(),
             Reply::Answer(Answer::Integer(keys))
         );
         // A command that was applied before the split is known wherever it comes again.
         let mut replies = Vec::new();
-        let again = entry(10, 8, 1, command_bytes::encode(VERSION, &put(b"q", b"twice")));
+        let again = entry(10, 8, 1, encoded(&put(b"q", b"twice")));
         child.machine.apply(&[again], &mut replies).unwrap();
         assert_eq!(reply_bytes::decode(&replies[0]).unwrap(), Reply::Answer(Answer::Done));
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::job::{ApplyOutcome, ApplySink, CommittedLog, Job, ReplyTo, SnapshotPurpose, Wanted};
+use super::job::{ApplyOutcome, ApplySink, CommittedLog, Job, ReadReply, ReplyTo, SnapshotPurpose, Wanted};
 use super::pool::ApplyLimits;
 use crate::ids::{Index, RegionId, StoreId, Term};
 use crate::machine::{Child, Committed, Fatal, MachineFactory, StateMachine};
@@ -105,15 +105,20 @@ impl Applier {
 
     fn work_on(&mut self, job: Job, pass: &mut Pass<'_>) -> Result<(), Fatal> {
         match (&self.state, job) {
+            (State::Stopped | State::Vacant(_), Job::ReadHere { reply, .. }) => {
+                reply(Err("it has no state here".to_owned()));
+            }
             (State::Stopped, _) => {}
             (_, Job::Stop) => self.state = State::Stopped,
             (State::Failed(why), Job::Restore(received)) => {
                 let (region, why) = (self.region, why.clone());
                 pass.sink.outcome(ApplyOutcome::NotRestored { region, received: *received, why });
             }
+            (State::Failed(why), Job::ReadHere { reply, .. }) => reply(Err(why.clone())),
             (State::Failed(_), _) => self.tell_failed(pass),
             (State::Running(_), Job::Apply { through, wanted }) => self.apply(through, wanted, pass)?,
             (State::Running(_), Job::Read { queries }) => self.read(queries, pass)?,
+            (State::Running(_), Job::ReadHere { query, reply }) => self.read_here(&query, reply, pass)?,
             (State::Running(_), Job::Snapshot(purpose)) => self.snapshot(purpose, pass)?,
             (State::Running(_), Job::Restore(received)) => self.restore(*received, pass)?,
             (State::Vacant(factory), Job::Restore(received)) => {
@@ -213,6 +218,20 @@ impl Applier {
             pass.jobs.push_front(Job::Read { queries: queries.collect() });
         }
         Ok(())
+    }
+
+    fn read_here(&mut self, query: &Bytes, reply: ReadReply, pass: &mut Pass<'_>) -> Result<(), Fatal> {
+        match self.machine(|machine| Ok(machine.read(query))) {
+            Ok(answer) => {
+                pass.spend(query.len().max(1) + answer.len());
+                reply(Ok(answer));
+                Ok(())
+            }
+            Err(Fatal(why)) => {
+                reply(Err(why.clone()));
+                Err(Fatal(why))
+            }
+        }
     }
 
     fn snapshot(&mut self, purpose: SnapshotPurpose, pass: &mut Pass<'_>) -> Result<(), Fatal> {

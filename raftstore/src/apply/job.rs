@@ -43,6 +43,9 @@ pub enum SnapshotPurpose {
     },
 }
 
+/// Called once with the answer of a replica, or why it has none; on an apply thread: it must be quick and must not block.
+pub type ReadReply = Box<dyn FnOnce(Result<Bytes, String>) + Send>;
+
 /// One thing to do with a region's machine. Jobs of a region are done in the order in which they were pushed.
 pub enum Job {
     /// Apply the log's entries through here.
@@ -56,6 +59,13 @@ pub enum Job {
     Read {
         /// The queries, and who asks.
         queries: Vec<(ReplyTo, Bytes)>,
+    },
+    /// Answer this from the state as it is, whoever leads: perhaps an old one.
+    ReadHere {
+        /// The query.
+        query: Bytes,
+        /// Told the answer, or why the machine has none.
+        reply: ReadReply,
     },
     /// Take a snapshot.
     Snapshot(SnapshotPurpose),

@@ -23,6 +23,6 @@ mod pool;
 mod tests;
 
 pub(crate) use applier::panic_text;
-pub use job::{ApplyOutcome, ApplySink, CommittedLog, Job, ReplyTo, SnapshotPurpose, Wanted};
+pub use job::{ApplyOutcome, ApplySink, CommittedLog, Job, ReadReply, ReplyTo, SnapshotPurpose, Wanted};
 pub use mailbox::ApplyHandle;
 pub use pool::{ApplyLimits, ApplyPool};

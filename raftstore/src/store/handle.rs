@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
@@ -16,10 +17,10 @@ use super::config::TICK;
 use super::error::OpenError;
 use super::inbox::{Control, Turned};
 use super::open::{Hosted, StoreParts};
-use super::request::Request;
+use super::request::{Reply, Request, SubmitError};
 use super::status::{RegionStatus, StoreStatus};
 use super::worker::{Shared, Worker};
-use crate::apply::ApplyPool;
+use crate::apply::{ApplyPool, Job};
 use crate::ids::{RegionId, ReplicaId, StoreId};
 use crate::raft::{Membership, Role};
 use crate::snapshot::KeeperTask;
@@ -134,6 +135,20 @@ impl Store {
     /// that was submitted earlier and is not answered yet.)
     pub fn submit(&self, region: RegionId, request: Request) {
         self.inner.shared.inboxes.submit(region, request);
+    }
+
+    /// Answers a query from the replica of `region` that is here, whoever leads it and however far behind this one is. No
+    /// other store is asked. Never blocks.
+    pub fn read_here(&self, region: RegionId, query: Bytes, reply: Reply) {
+        let inboxes = &self.inner.shared.inboxes;
+        if inboxes.is_stopped() {
+            return reply(Err(SubmitError::StoreStopped(inboxes.stop_reason())));
+        }
+        let Some(handle) = self.inner.pool.handle(region) else { return reply(Err(SubmitError::NoRegion)) };
+        let reply = Box::new(move |answer: Result<Bytes, String>| {
+            reply(answer.map_err(SubmitError::RegionStopped));
+        });
+        handle.push(Job::ReadHere { query, reply });
     }
 
     /// Asks the leader of `region`, if it is here, to hand over to `to`.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use parking_lot::{Condvar, Mutex};
-use skep_engine::{Command, Condition, Engine};
+use skep_engine::{Command, Condition, Engine, Expiry};
 
 /// Different keys that are written.
 const KEYS: u64 = 100_000;
@@ -145,6 +145,7 @@ impl Load {
             key: key(self.random.next() % KEYS),
             value: self.random.bytes(self.shape.value_bytes),
             condition: Condition::Always,
+            expiry: Expiry::Never,
             return_old: false,
         };
         let (done, started) = (Arc::clone(&self.done), Instant::now());

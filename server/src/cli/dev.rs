@@ -45,6 +45,9 @@ pub(super) struct DevArgs {
     /// How long a command may wait for a leader before its client is told.
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = parse_duration)]
     request_timeout: Duration,
+    /// Let FLUSHALL and FLUSHDB delete all keys. Otherwise they are refused.
+    #[arg(long)]
+    allow_flush: bool,
 }
 
 pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
@@ -63,6 +66,7 @@ pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
         data: args.data,
         request_timeout: args.request_timeout,
         password,
+        allow_flush: args.allow_flush,
     };
     let server = Arc::new(Server::new(cluster, config));
     let ready = until_serving(Arc::clone(&server), admin.address);

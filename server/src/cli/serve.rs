@@ -84,6 +84,7 @@ pub(super) fn run(args: &ServeArgs, log: &LogArgs) -> Result<(), Failure> {
         data: config.store.dir.clone(),
         request_timeout: config.store.request_timeout,
         password: config.password,
+        allow_flush: config.allow_flush,
     };
     let (data, store_address) = (config.store.dir.clone(), store.address);
     let opened = ClusteredStore::start(config.store, store.listener);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use skep_engine::{Error, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 use super::table::CommandSpec;
-use crate::limits::ANSWER_BYTES_MAX;
+use crate::limits::{ANSWER_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::resp::Reply;
 
 /// How much of a name or an argument that a client sent is repeated to it, in bytes.
@@ -26,10 +26,12 @@ pub(crate) fn unknown_command(arguments: &[Bytes]) -> Reply {
     let name = quoted(&arguments[0]);
     let mut listed = String::new();
     for argument in &arguments[1..] {
-        if listed.len() >= QUOTED_BYTES_MAX {
+        // As much of each as there is room for behind those before it.
+        let room = QUOTED_BYTES_MAX.saturating_sub(listed.len());
+        if room == 0 {
             break;
         }
-        listed.push_str(&format!("'{}' ", quoted(argument)));
+        listed.push_str(&format!("'{}' ", quoted(&argument[..argument.len().min(room)])));
     }
     Reply::error(format!("ERR unknown command '{name}', with args beginning with: {listed}"))
 }
@@ -65,6 +67,13 @@ pub(crate) fn too_many_values() -> Reply {
     ))
 }
 
+/// More is queued than one command of the key space may hold.
+pub(crate) fn transaction_too_large() -> Reply {
+    Reply::error(format!(
+        "ERR the transaction has more than {TRANSACTION_BYTES_MAX} bytes: nothing of it will be carried out"
+    ))
+}
+
 /// What an error of the key space is called here.
 pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
     match error {
@@ -74,6 +83,8 @@ pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
         }
         Error::NotAnInteger => Reply::error(NOT_AN_INTEGER),
         Error::Overflow => Reply::error("ERR increment or decrement would overflow"),
+        Error::NotAFloat => Reply::error("ERR value is not a valid float"),
+        Error::NotFinite => Reply::error("ERR increment would produce NaN or Infinity"),
         Error::CrossRegion => Reply::error("CROSSSLOT Keys in request don't hash to the same slot"),
         Error::Busy | Error::NoRegion => Reply::error(format!("TRYAGAIN {error}")),
         Error::TimedOut | Error::OutcomeUnknown if is_write => {
@@ -89,6 +100,8 @@ pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
             Reply::error(format!("CLUSTERDOWN the {what} has stopped here; {then}: {why}"))
         }
         Error::BatchTooLarge { .. }
+        | Error::TooManyCommands { .. }
+        | Error::AnswerTooLarge
         | Error::EmptyBatch
         | Error::Impossible { .. }
         | Error::Refused(_)

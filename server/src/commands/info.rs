@@ -1,12 +1,12 @@
 //! INFO, DBSIZE and TIME: the server about itself.
 
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use skep_engine::Command;
 
 use super::{Context, Gather, Outcome, Work, strings};
+use crate::clock;
 use crate::limits::COUNT_KEYS_MAX;
 use crate::resp::{Reply, parse_integer};
 use crate::server::{REDIS_VERSION, Server};
@@ -18,7 +18,7 @@ const SECTIONS: [&str; 8] =
 const ALL_SECTIONS: [&str; 3] = ["all", "default", "everything"];
 
 pub(super) fn time(_: &mut Context<'_>, _: &[Bytes]) -> Outcome {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = clock::now();
     Reply::Array(vec![Reply::text(now.as_secs().to_string()), Reply::text(now.subsec_micros().to_string())])
         .into()
 }
@@ -40,17 +40,18 @@ pub(super) fn info(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     if !is_wanted("keyspace") {
         return Reply::Verbatim(text).into();
     }
-    let count = context.engine.count_keys();
+    let (keys, expiring) = (context.engine.count_keys(), context.engine.count_expiring());
     Outcome::Later(Box::pin(async move {
-        let keys = tokio::time::timeout(COUNT_KEYS_MAX, count).await;
-        Reply::Verbatim(text + &keyspace(keys.ok().and_then(Result::ok)))
+        let both = async { (keys.await.ok(), expiring.await.ok()) };
+        let (keys, expiring) = tokio::time::timeout(COUNT_KEYS_MAX, both).await.unwrap_or_default();
+        Reply::Verbatim(text + &keyspace(keys, expiring.unwrap_or(0)))
     }))
 }
 
 /// The last section. Whoever asks for INFO is told the rest even if the keys cannot be counted now.
-fn keyspace(keys: Option<u64>) -> String {
+fn keyspace(keys: Option<u64>, expiring: u64) -> String {
     match keys {
-        Some(keys) if keys > 0 => format!("db0:keys={keys},expires=0,avg_ttl=0\r\n"),
+        Some(keys) if keys > 0 => format!("db0:keys={keys},expires={expiring},avg_ttl=0\r\n"),
         Some(_) | None => String::new(),
     }
 }

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use super::table::{self, COMMANDS, CommandSpec};
-use super::{Context, Outcome, subcommand};
+use super::{Context, Outcome, errors, subcommand};
 use crate::resp::Reply;
 
-const SUBCOMMANDS: &[(&str, i32)] = &[("count", 2), ("docs", -2), ("info", -2), ("list", 2)];
+const SUBCOMMANDS: &[(&str, i32)] =
+    &[("count", 2), ("docs", -2), ("getkeys", -4), ("info", -2), ("list", -2)];
 
 pub(super) fn command(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
     if arguments.len() == 1 {
@@ -18,6 +19,7 @@ pub(super) fn command(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
         Err(error) => error,
         Ok("count") => Reply::Integer(COMMANDS.len() as i64),
         Ok("docs") => docs(names),
+        Ok("getkeys") => keys(names),
         Ok("list") => Reply::Array(COMMANDS.iter().map(|spec| Reply::constant(spec.name)).collect()),
         Ok(_) => info(names),
     }
@@ -37,6 +39,23 @@ fn docs(names: &[Bytes]) -> Reply {
         return Reply::Map(COMMANDS.iter().map(documented).collect());
     }
     Reply::Map(names.iter().filter_map(|name| table::find(name)).map(documented).collect())
+}
+
+/// Those of the arguments of a command that are keys.
+fn keys(arguments: &[Bytes]) -> Reply {
+    let Some(spec) = table::find(&arguments[0]) else {
+        return Reply::error("ERR Invalid command specified");
+    };
+    let (first, last, step) = spec.keys;
+    if first == 0 {
+        return Reply::error("ERR The command has no key arguments");
+    }
+    if errors::check_arity(spec, arguments.len()).is_some() {
+        return Reply::error("ERR Invalid number of arguments specified for command");
+    }
+    let last = if last < 0 { arguments.len() as i32 + last } else { last };
+    let keys = arguments[first as usize..=last as usize].iter().step_by(step as usize);
+    Reply::Array(keys.cloned().map(Reply::Bulk).collect())
 }
 
 fn documented(spec: &'static CommandSpec) -> Reply {
@@ -78,6 +97,7 @@ fn categories(spec: &CommandSpec) -> Vec<&'static str> {
         "string" => "@string",
         "generic" => "@keyspace",
         "connection" => "@connection",
+        "transactions" => "@transaction",
         _ => "@server",
     });
     categories.push(if has("fast") { "@fast" } else { "@slow" });

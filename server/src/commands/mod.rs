@@ -9,28 +9,36 @@ pub(crate) mod errors;
 
 mod client;
 mod config;
+mod expiry;
 mod glob;
 mod info;
 mod introspect;
+mod moves;
+mod object;
+mod replication;
 mod session;
 mod set;
 mod strings;
 mod table;
+mod transaction;
+mod walks;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use skep_engine::{Answer, Command, Engine};
+use skep_engine::{Answer, Command, Engine, Error};
 
 use crate::clients::Session;
 use crate::resp::Reply;
 use crate::server::Server;
 pub(crate) use strings::value;
 use table::CommandSpec;
+pub(crate) use transaction::{Transaction, Watched};
 
 /// What a command may look at and change, beyond its arguments.
 pub(crate) struct Context<'a> {
-    pub(crate) server: &'a Server,
+    pub(crate) server: &'a Arc<Server>,
     /// The store that this connection talks to.
     pub(crate) engine: &'a Engine,
     pub(crate) session: &'a mut Session,
@@ -53,17 +61,49 @@ pub(crate) enum Outcome {
 /// What to ask the key space.
 pub(crate) enum Work {
     /// One question.
-    One(Command, fn(Answer) -> Reply),
+    One(Command, Finish),
     /// Several, at least one, all reads or all writes. Each is atomic by itself. If one fails, its error is the
     /// reply, and those that were not asked yet are not asked.
     Several(Questions, Gather),
+    /// One question after another. Nothing that could notice goes on beside it.
+    Walk(Command, Box<dyn Walk>),
+}
+
+/// How the answer to one question becomes a reply.
+pub(crate) enum Finish {
+    Plain(fn(Answer) -> Reply),
+    /// By something that the command said.
+    Made(Box<dyn FnOnce(Answer) -> Reply + Send>),
+}
+
+impl Finish {
+    pub(crate) fn reply(self, answer: Answer) -> Reply {
+        match self {
+            Finish::Plain(finish) => finish(answer),
+            Finish::Made(finish) => finish(answer),
+        }
+    }
+}
+
+/// Questions of which each follows from the answers before it.
+pub(crate) trait Walk: Send {
+    /// Called with the first question when it is about to be asked.
+    fn prepare(&mut self, _first: &mut Command) {}
+
+    /// What to do now.
+    fn next(&mut self, answer: Result<Answer, Error>) -> Step;
+}
+
+/// What a walk does next.
+pub(crate) enum Step {
+    Ask(Command),
+    Reply(Reply),
 }
 
 /// Questions in order, made when there is room to ask them.
 pub(crate) type Questions = Box<dyn ExactSizeIterator<Item = Command> + Send>;
 
 /// What the answers of several questions become.
-#[derive(Clone, Copy)]
 pub(crate) enum Gather {
     /// An array of values, in the order of the questions.
     Values,
@@ -71,6 +111,8 @@ pub(crate) enum Gather {
     Sum(fn(&Answer) -> Option<i64>),
     /// OK.
     Done,
+    /// OK; the answers are what keys look like.
+    Looks(Arc<Watched>),
 }
 
 impl From<Reply> for Outcome {
@@ -81,7 +123,13 @@ impl From<Reply> for Outcome {
 
 /// Runs one command. `arguments` begin with its name.
 pub(crate) fn run(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
-    let Some(spec) = table::find(&arguments[0]) else {
+    let found = table::find(&arguments[0]);
+    if let Some(transaction) = &mut context.session.transaction
+        && !found.is_some_and(transaction::is_immediate)
+    {
+        return transaction::queue(transaction, found, arguments).into();
+    }
+    let Some(spec) = found else {
         return if is_http(&arguments[0]) {
             Outcome::Drop
         } else {
@@ -109,6 +157,11 @@ fn is_http(name: &[u8]) -> bool {
 pub(crate) fn unexpected(answer: &Answer) -> Reply {
     tracing::error!(?answer, "unexpected answer of the key space");
     Reply::error("ERR internal error: unexpected answer of the key space")
+}
+
+/// One question, and a reply that depends on more than its answer.
+fn finished(command: Command, finish: impl FnOnce(Answer) -> Reply + Send + 'static) -> Outcome {
+    Outcome::Work(Work::One(command, Finish::Made(Box::new(finish))))
 }
 
 fn subcommand<'a>(

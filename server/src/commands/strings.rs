@@ -1,10 +1,10 @@
 //! The commands about keys and values.
 
 use bytes::Bytes;
-use skep_engine::{Answer, Command, Condition, Write};
+use skep_engine::{Answer, Command, Condition, Expiry, Write};
 
 use super::errors::{self, NOT_AN_INTEGER};
-use super::{Context, Gather, Outcome, Work, unexpected};
+use super::{Context, Finish, Gather, Outcome, Work, unexpected};
 use crate::resp::{Reply, parse_integer};
 
 pub(super) fn get(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
@@ -28,11 +28,63 @@ pub(super) fn kind(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
 }
 
 pub(super) fn setnx(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
-    one(put(arguments, Condition::Absent, false), |answer| match answer {
+    one(put(arguments, Condition::Absent, false), one_if_done)
+}
+
+fn one_if_done(answer: Answer) -> Reply {
+    match answer {
         Answer::Done => Reply::Integer(1),
         Answer::Refused => Reply::Integer(0),
         other => unexpected(&other),
+    }
+}
+
+/// `KV.CAS key expected new`: 1 if the value was the expected one and is the new one now, else 0. The value's time to
+/// expire is kept.
+pub(super) fn kv_cas(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
+    let condition = Condition::Equals(arguments[2].clone());
+    let (key, value) = (arguments[1].clone(), arguments[3].clone());
+    one(Command::Put { key, value, condition, expiry: Expiry::Keep, return_old: false }, one_if_done)
+}
+
+pub(super) fn getrange(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
+    let (Some(first), Some(last)) = (parse_integer(&arguments[2]), parse_integer(&arguments[3])) else {
+        return Reply::error(NOT_AN_INTEGER).into();
+    };
+    one(Command::Part { key: arguments[1].clone(), first, last }, |answer| match answer {
+        Answer::Value(part) => Reply::Bulk(part.unwrap_or_default()),
+        other => unexpected(&other),
     })
+}
+
+pub(super) fn setrange(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
+    let Some(offset) = parse_integer(&arguments[2]) else {
+        return Reply::error(NOT_AN_INTEGER).into();
+    };
+    if offset < 0 {
+        return Reply::error("ERR offset is out of range").into();
+    }
+    let (key, value) = (arguments[1].clone(), arguments[3].clone());
+    if value.is_empty() {
+        return strlen(context, arguments);
+    }
+    match u32::try_from(offset) {
+        Ok(offset) => one(Command::SetPart { key, offset, value }, integer),
+        Err(_) => errors::too_large().into(),
+    }
+}
+
+pub(super) fn incrbyfloat(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
+    one(Command::IncrementFloat { key: arguments[1].clone(), by: arguments[2].clone() }, value)
+}
+
+pub(super) fn msetnx(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
+    let (pairs, rest) = arguments[1..].as_chunks::<2>();
+    if !rest.is_empty() {
+        return errors::wrong_arity("msetnx").into();
+    }
+    let pairs = pairs.iter().map(|[key, value]| (key.clone(), value.clone())).collect();
+    one(Command::Create { pairs }, one_if_done)
 }
 
 pub(super) fn getset(_: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
@@ -112,16 +164,17 @@ pub(super) fn mset(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
 pub(super) fn number(answer: &Answer) -> Option<i64> {
     match answer {
         Answer::Integer(number) => Some(*number),
-        Answer::Done | Answer::Refused | Answer::Value(_) | Answer::Pairs { .. } => None,
+        Answer::Done | Answer::Refused | Answer::Value(_) | Answer::Pairs { .. } | Answer::Several(_) => None,
     }
 }
 
 pub(super) fn put(arguments: &[Bytes], condition: Condition, return_old: bool) -> Command {
-    Command::Put { key: arguments[1].clone(), value: arguments[2].clone(), condition, return_old }
+    let (key, value) = (arguments[1].clone(), arguments[2].clone());
+    Command::Put { key, value, condition, expiry: Expiry::Never, return_old }
 }
 
 pub(super) fn one(command: Command, finish: fn(Answer) -> Reply) -> Outcome {
-    Outcome::Work(Work::One(command, finish))
+    Outcome::Work(Work::One(command, Finish::Plain(finish)))
 }
 
 pub(crate) fn value(answer: Answer) -> Reply {
@@ -132,7 +185,7 @@ pub(crate) fn value(answer: Answer) -> Reply {
     }
 }
 
-fn integer(answer: Answer) -> Reply {
+pub(super) fn integer(answer: Answer) -> Reply {
     match answer {
         Answer::Integer(number) => Reply::Integer(number),
         other => unexpected(&other),

@@ -35,6 +35,8 @@ pub struct ServeConfig {
     pub password: Option<Password>,
     /// Whether they may connect from elsewhere without one.
     pub is_insecure: bool,
+    /// Whether they may delete all keys at once.
+    pub allow_flush: bool,
     /// Where probes connect.
     pub admin_listen: String,
     /// What is said.
@@ -107,6 +109,7 @@ impl ServeConfig {
             client_listen: text(values, "client.listen")?,
             password: Password::new(&password),
             is_insecure: flag(values, "client.insecure")?,
+            allow_flush: flag(values, "client.allow_flush")?,
             admin_listen: text(values, "admin.listen")?,
             log: LogConfig::new(&level, &format).map_err(|why| wrong("log", why))?,
         })

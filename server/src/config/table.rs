@@ -102,6 +102,9 @@ keys! {
     "client.request_timeout" Duration r#""5s""#
         "How long a command may wait for a leader before its client is told."
         "Longer than an election, shorter than the patience of most clients.";
+    "client.allow_flush" Flag "false"
+        "Whether FLUSHALL and FLUSHDB delete all keys; otherwise they are refused."
+        "Nobody deletes everything by mistake.";
     "admin.listen" Text r#""127.0.0.1:7070""#
         "Where probes and `skep status` connect, over HTTP. Port 0: any free one."
         "Loopback, because nobody is asked for a password there.";

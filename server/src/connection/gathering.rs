@@ -69,8 +69,13 @@ impl Gathering {
 
 impl Pieces {
     fn take(&mut self, at: usize, answer: Answer) {
-        match self.gather {
+        match &self.gather {
             Gather::Done => {}
+            Gather::Looks(watched) => {
+                if !watched.saw(at, &answer) {
+                    self.fail(unexpected(&answer));
+                }
+            }
             Gather::Sum(count) => match count(&answer) {
                 Some(number) => self.sum += number,
                 None => self.fail(unexpected(&answer)),
@@ -113,7 +118,7 @@ impl Pieces {
             (Some(error), _) => error,
             (None, Gather::Values) => Reply::Array(std::mem::take(&mut self.values)),
             (None, Gather::Sum(_)) => Reply::Integer(self.sum),
-            (None, Gather::Done) => Reply::OK,
+            (None, Gather::Done | Gather::Looks(_)) => Reply::OK,
         }
     }
 }

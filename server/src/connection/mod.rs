@@ -8,7 +8,8 @@
 //! at once, one behind the other, and keep their order in each region; a read is submitted at once and sees the
 //! writes before it. A write could overtake an unanswered read, which only a read of its key can notice: so it waits
 //! for the answers of those, and of reads that concern all keys. A command of several keys is submitted whole, part
-//! by part, before the one behind it. INFO alone counts keys beside this order.
+//! by part, before the one behind it. What walks through all regions holds up writes until it is done, and a FLUSHALL
+//! everything. INFO alone counts keys beside this order.
 //!
 //! **Limits.** A connection that has too much unanswered, or does not take its replies, is not read until
 //! that changes; a client that takes nothing for a long time is closed. Values are asked for only as far as there
@@ -165,7 +166,7 @@ impl Connection {
             Outcome::Work(work) => {
                 let bytes = arguments.iter().map(bytes::Bytes::len).sum();
                 let form = self.form();
-                self.submitter.take(work, self.outbox.reserve(form, bytes));
+                self.submitter.take(work, self.session.reads(), self.outbox.reserve(form, bytes));
             }
             Outcome::Later(reply) => {
                 let form = self.form();

@@ -12,39 +12,57 @@ use skep_engine::{Answer, Command, Engine, Error};
 use super::gathering::Gathering;
 use super::outbox::{Outbox, Ticket};
 use super::under_way::Footprint;
+use crate::clients::Consistency;
 use crate::commands::errors::reply_to;
-use crate::commands::{Questions, Work};
+use crate::commands::{Finish, Questions, Step, Walk, Work, unexpected};
 use crate::resp::Reply;
 
 /// See the page of this file.
 pub(crate) struct Part {
     pub(crate) command: Command,
     footprint: Footprint,
+    /// How fresh the answer must be, if it is a read.
+    reads: Consistency,
     outbox: Arc<Outbox>,
     sink: Sink,
 }
 
 enum Sink {
-    Whole { ticket: Ticket, finish: fn(Answer) -> Reply },
+    Whole { ticket: Ticket, finish: Finish },
     Piece { gathering: Arc<Gathering>, at: usize },
+    Walk { ticket: Ticket, walk: Box<dyn Walk> },
 }
 
 /// The parts of one command, in order, each made when it is asked for.
 pub(crate) enum Parts {
     One(Option<Part>),
-    Several { questions: Questions, gathering: Arc<Gathering>, outbox: Arc<Outbox>, at: usize },
+    Several(Several),
+}
+
+/// A command of several parts.
+pub(crate) struct Several {
+    questions: Questions,
+    gathering: Arc<Gathering>,
+    reads: Consistency,
+    outbox: Arc<Outbox>,
+    /// How many were made.
+    at: usize,
 }
 
 impl Parts {
-    pub(crate) fn of(work: Work, ticket: Ticket) -> Parts {
+    pub(crate) fn of(work: Work, reads: Consistency, ticket: Ticket) -> Parts {
         let outbox = Arc::clone(ticket.outbox());
         match work {
             Work::One(command, finish) => {
-                Parts::One(Some(Part::new(command, outbox, Sink::Whole { ticket, finish })))
+                Parts::One(Some(Part::new(command, reads, outbox, Sink::Whole { ticket, finish })))
             }
             Work::Several(questions, gather) => {
                 let gathering = Arc::new(Gathering::new(gather, questions.len(), ticket));
-                Parts::Several { questions, gathering, outbox, at: 0 }
+                Parts::Several(Several { questions, gathering, reads, outbox, at: 0 })
+            }
+            Work::Walk(command, walk) => {
+                let part = Part::new(command, reads, outbox, Sink::Walk { ticket, walk });
+                Parts::One(Some(Part { footprint: part.footprint.walking(), ..part }))
             }
         }
     }
@@ -55,10 +73,11 @@ impl Iterator for Parts {
 
     /// Once a part has failed, the rest of a command is not begun.
     fn next(&mut self) -> Option<Part> {
-        let (questions, gathering, outbox, at) = match self {
+        let several = match self {
             Parts::One(part) => return part.take(),
-            Parts::Several { questions, gathering, outbox, at } => (questions, gathering, outbox, at),
+            Parts::Several(several) => several,
         };
+        let Several { questions, gathering, reads, outbox, at } = several;
         if questions.len() > 0 && gathering.has_failed() {
             gathering.fewer(questions.len());
             *questions = Box::new(std::iter::empty());
@@ -66,13 +85,13 @@ impl Iterator for Parts {
         let command = questions.next()?;
         let sink = Sink::Piece { gathering: Arc::clone(gathering), at: *at };
         *at += 1;
-        Some(Part::new(command, Arc::clone(outbox), sink))
+        Some(Part::new(command, *reads, Arc::clone(outbox), sink))
     }
 }
 
 impl Part {
-    fn new(command: Command, outbox: Arc<Outbox>, sink: Sink) -> Part {
-        Part { footprint: Footprint::of(&command), command, outbox, sink }
+    fn new(command: Command, reads: Consistency, outbox: Arc<Outbox>, sink: Sink) -> Part {
+        Part { footprint: Footprint::of(&command), command, reads, outbox, sink }
     }
 
     /// What it touches.
@@ -81,18 +100,62 @@ impl Part {
     }
 
     /// Hands it to the key space as part `number` of its connection. The answer may come before this returns.
-    pub(crate) fn submit(self, engine: &Engine, number: u64) {
-        let command = self.command.clone();
-        let mut counted = Counted {
+    pub(crate) fn submit(mut self, engine: &Engine, number: u64) {
+        if let Sink::Walk { walk, .. } = &mut self.sink {
+            walk.prepare(&mut self.command);
+        }
+        let counted = Counted {
             outbox: Arc::clone(&self.outbox),
             footprint: self.footprint.clone(),
             value_bytes: None,
         };
-        engine.execute(command, move |result| {
+        self.ask(engine, number, counted);
+    }
+
+    fn ask(self, engine: &Engine, number: u64, mut counted: Counted) {
+        let (command, reads) = (self.command.clone(), self.reads);
+        let is_walk = matches!(self.sink, Sink::Walk { .. });
+        // Only a walk has further questions.
+        let again = is_walk.then(|| engine.clone());
+        let answered = move |result: Result<Answer, Error>| {
             counted.value_bytes = value_bytes(&result);
-            drop(counted);
-            self.answered(number, result);
-        });
+            match again {
+                Some(engine) => self.walked(&engine, number, counted, result),
+                None => {
+                    drop(counted);
+                    self.answered(number, result);
+                }
+            }
+        };
+        match reads {
+            Consistency::Stale if !command.is_write() => engine.execute_stale(command, answered),
+            Consistency::Stale | Consistency::Linearizable => engine.execute(command, answered),
+        }
+    }
+
+    /// A walk goes on, or ends.
+    fn walked(mut self, engine: &Engine, number: u64, counted: Counted, result: Result<Answer, Error>) {
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(_) => {
+                drop(counted);
+                return self.answered(number, result);
+            }
+        };
+        let Sink::Walk { walk, .. } = &mut self.sink else { return };
+        match walk.next(Ok(answer)) {
+            Step::Ask(command) => Part { command, ..self }.ask(engine, number, counted),
+            Step::Reply(reply) => {
+                drop(counted);
+                self.fill(reply);
+            }
+        }
+    }
+
+    fn fill(self, reply: Reply) {
+        if let Sink::Walk { ticket, .. } | Sink::Whole { ticket, .. } = self.sink {
+            ticket.fill(reply);
+        }
     }
 
     /// Gives the part up.
@@ -101,29 +164,44 @@ impl Part {
         match self.sink {
             Sink::Whole { ticket, .. } => ticket.fill(reply_to(&error, is_write)),
             Sink::Piece { gathering, at } => gathering.arrived(at, Err((error, is_write))),
+            Sink::Walk { ticket, mut walk } => ticket.fill(match walk.next(Err(error.clone())) {
+                Step::Reply(reply) => reply,
+                Step::Ask(_) => reply_to(&error, is_write),
+            }),
         }
     }
 
     /// The same writes as several parts, after it turned out that they lie in several regions.
     pub(crate) fn cut(self, commands: Vec<Command>) -> Vec<Part> {
-        let Part { sink: Sink::Piece { gathering, at }, outbox, .. } = self else {
+        let Part { sink: Sink::Piece { gathering, at }, outbox, reads, .. } = self else {
             debug_assert!(false, "only gathered work is cut");
             return vec![self];
         };
         gathering.more(commands.len().saturating_sub(1));
         let part = |command| {
-            Part::new(command, Arc::clone(&outbox), Sink::Piece { gathering: Arc::clone(&gathering), at })
+            let sink = Sink::Piece { gathering: Arc::clone(&gathering), at };
+            Part::new(command, reads, Arc::clone(&outbox), sink)
         };
         commands.into_iter().map(part).collect()
+    }
+
+    /// Whether trying again can help. Keys of several regions can be cut into batches if they are one.
+    fn is_tried_again(&self, error: &Error) -> bool {
+        match error {
+            Error::Busy | Error::NoRegion => true,
+            Error::CrossRegion => matches!(self.command, Command::Batch { .. }),
+            _ => false,
+        }
     }
 
     fn answered(self, number: u64, result: Result<Answer, Error>) {
         match result {
             Ok(answer) => match self.sink {
-                Sink::Whole { ticket, finish } => ticket.fill(finish(answer)),
+                Sink::Whole { ticket, finish } => ticket.fill(finish.reply(answer)),
                 Sink::Piece { gathering, at } => gathering.arrived(at, Ok(answer)),
+                Sink::Walk { ticket, .. } => ticket.fill(unexpected(&answer)),
             },
-            Err(error @ (Error::Busy | Error::NoRegion | Error::CrossRegion)) => {
+            Err(error) if self.is_tried_again(&error) => {
                 let outbox = Arc::clone(&self.outbox);
                 if let Some((part, error)) = outbox.refused(number, self, error) {
                     part.fail(error);
@@ -141,8 +219,16 @@ impl Part {
 
 fn value_bytes(result: &Result<Answer, Error>) -> Option<usize> {
     match result {
-        Ok(Answer::Value(value)) => Some(value.as_ref().map_or(0, bytes::Bytes::len)),
-        Ok(Answer::Done | Answer::Refused | Answer::Integer(_) | Answer::Pairs { .. }) | Err(_) => None,
+        Ok(answer) => answer_bytes(answer),
+        Err(_) => None,
+    }
+}
+
+fn answer_bytes(answer: &Answer) -> Option<usize> {
+    match answer {
+        Answer::Value(value) => Some(value.as_ref().map_or(0, bytes::Bytes::len)),
+        Answer::Several(answers) => Some(answers.iter().flatten().filter_map(answer_bytes).sum()),
+        Answer::Done | Answer::Refused | Answer::Integer(_) | Answer::Pairs { .. } => None,
     }
 }
 
@@ -175,7 +261,7 @@ mod tests {
 
     fn parts(outbox: &Arc<Outbox>, commands: Vec<Command>, gather: Gather) -> Parts {
         let work = Work::Several(Box::new(commands.into_iter()), gather);
-        Parts::of(work, outbox.reserve(FORM, 0))
+        Parts::of(work, Consistency::Linearizable, outbox.reserve(FORM, 0))
     }
 
     fn ready(outbox: &Outbox) -> Vec<Reply> {
@@ -202,8 +288,9 @@ mod tests {
         let (first, second) = (submitting(&parts[0]), submitting(&parts[1]));
         let next = Part::new(
             get("c"),
+            Consistency::Linearizable,
             Arc::clone(&outbox),
-            Sink::Whole { ticket: outbox.reserve(FORM, 0), finish: |_| Reply::OK },
+            Sink::Whole { ticket: outbox.reserve(FORM, 0), finish: Finish::Plain(|_| Reply::OK) },
         );
         parts.remove(1).answered(second, Err(Error::Busy));
         assert_eq!(outbox.submitting(next.footprint()), None, "nothing overtakes what was refused");

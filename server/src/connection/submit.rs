@@ -9,6 +9,7 @@ use skep_engine::{Command, Engine, Error};
 
 use super::outbox::{Outbox, Ticket};
 use super::part::{Part, Parts};
+use crate::clients::Consistency;
 use crate::commands::Work;
 use crate::limits::BUSY_PAUSE;
 use crate::server::Server;
@@ -44,8 +45,8 @@ impl Submitter {
     }
 
     /// Work for [`submit`](Submitter::submit).
-    pub(super) fn take(&mut self, work: Work, ticket: Ticket) {
-        self.waiting.push_back(Parts::of(work, ticket));
+    pub(super) fn take(&mut self, work: Work, reads: Consistency, ticket: Ticket) {
+        self.waiting.push_back(Parts::of(work, reads, ticket));
     }
 
     /// Whether nothing waits here.

@@ -20,6 +20,8 @@ pub(crate) struct Footprint {
     pub(super) is_write: bool,
     /// Whether the answer is a value, which may be large.
     pub(super) is_value: bool,
+    /// Whether it goes from region to region: two of them would need room for all of their answers.
+    pub(super) is_walk: bool,
     keys: Keys,
 }
 
@@ -34,18 +36,43 @@ enum Keys {
 impl Footprint {
     pub(super) fn of(command: &Command) -> Footprint {
         let keys = match command {
-            Command::Scan { .. } | Command::CountKeys { .. } => Keys::All,
-            Command::Batch { writes } => {
-                Keys::Several(writes.iter().map(|write| hash(write.key())).collect())
+            Command::Scan { .. }
+            | Command::CountKeys { .. }
+            | Command::CountExpiring { .. }
+            | Command::AnyKey { .. }
+            | Command::Clear { .. } => Keys::All,
+            Command::Batch { .. }
+            | Command::Create { .. }
+            | Command::Move { .. }
+            | Command::Atomic { .. } => {
+                let mut hashes = Vec::new();
+                command.all_keys(&mut |key| {
+                    hashes.push(hash(key));
+                    true
+                });
+                Keys::Several(hashes)
             }
             Command::Get { key }
             | Command::Length { key }
+            | Command::ExpiryOf { key }
+            | Command::Part { key, .. }
+            | Command::Look { key }
             | Command::Put { key, .. }
             | Command::Delete { key, .. }
             | Command::Append { key, .. }
-            | Command::Increment { key, .. } => Keys::One(hash(key)),
+            | Command::Increment { key, .. }
+            | Command::Sweep { key }
+            | Command::IncrementFloat { key, .. }
+            | Command::SetPart { key, .. }
+            | Command::Expire { key, .. } => Keys::One(hash(key)),
         };
-        Footprint { is_write: command.is_write(), is_value: answers_value(command), keys }
+        let (is_write, is_value) = (command.is_write(), answers_value(command));
+        Footprint { is_write, is_value, is_walk: false, keys }
+    }
+
+    /// The same of one question after another that begin with this one.
+    pub(super) fn walking(self) -> Footprint {
+        Footprint { is_walk: self.keys == Keys::All, ..self }
     }
 }
 
@@ -57,14 +84,27 @@ fn hash(key: &[u8]) -> u64 {
 
 fn answers_value(command: &Command) -> bool {
     match command {
-        Command::Get { .. } => true,
-        Command::Put { return_old, .. } | Command::Delete { return_old, .. } => *return_old,
+        Command::Get { .. } | Command::Part { .. } => true,
+        Command::Put { return_old: returns, .. }
+        | Command::Delete { return_old: returns, .. }
+        | Command::Expire { return_value: returns, .. } => *returns,
+        Command::Atomic { commands, .. } => commands.iter().any(answers_value),
         Command::Length { .. }
         | Command::Scan { .. }
         | Command::CountKeys { .. }
+        | Command::ExpiryOf { .. }
+        | Command::AnyKey { .. }
+        | Command::CountExpiring { .. }
+        | Command::Look { .. }
         | Command::Append { .. }
         | Command::Increment { .. }
-        | Command::Batch { .. } => false,
+        | Command::Batch { .. }
+        | Command::Sweep { .. }
+        | Command::IncrementFloat { .. }
+        | Command::SetPart { .. }
+        | Command::Create { .. }
+        | Command::Move { .. }
+        | Command::Clear { .. } => false,
     }
 }
 
@@ -75,6 +115,8 @@ pub(super) enum Hindrance {
     Read(u64),
     /// A read that concerns all keys.
     ReadOfAll,
+    /// A write that concerns all keys, and has not come to all of them.
+    WriteOfAll,
     /// Too much is under way.
     Room,
 }
@@ -91,11 +133,19 @@ pub(super) struct UnderWay {
     /// Reads of one key, by its hash.
     reads: HashMap<u64, u32>,
     reads_of_all: usize,
+    writes_of_all: usize,
 }
 
 impl Default for UnderWay {
     fn default() -> UnderWay {
-        UnderWay { parts: 0, values: 0, value_bytes: VALUE_BYTES_MAX, reads: HashMap::new(), reads_of_all: 0 }
+        UnderWay {
+            parts: 0,
+            values: 0,
+            value_bytes: VALUE_BYTES_MAX,
+            reads: HashMap::new(),
+            reads_of_all: 0,
+            writes_of_all: 0,
+        }
     }
 }
 
@@ -103,6 +153,12 @@ impl UnderWay {
     /// What a question has to wait for, when answers of `held_bytes` lie with the connection. A question for a value
     /// never waits for room if no other is under way: whoever waits for room is woken by an answer.
     pub(super) fn hindrance(&self, footprint: &Footprint, held_bytes: usize) -> Option<Hindrance> {
+        if self.writes_of_all > 0 {
+            return Some(Hindrance::WriteOfAll);
+        }
+        if footprint.is_walk && self.reads_of_all > 0 {
+            return Some(Hindrance::ReadOfAll);
+        }
         if footprint.is_write
             && let Some(read) = self.read_of(&footprint.keys)
         {
@@ -114,14 +170,14 @@ impl UnderWay {
     }
 
     fn read_of(&self, keys: &Keys) -> Option<Hindrance> {
-        if self.reads_of_all > 0 || (*keys == Keys::All && !self.reads.is_empty()) {
+        if self.reads_of_all > 0 {
             return Some(Hindrance::ReadOfAll);
         }
         let find = |keys: &[u64]| keys.iter().find(|key| self.reads.contains_key(key)).copied();
         match keys {
             Keys::One(key) => find(&[*key]),
             Keys::Several(keys) => find(keys),
-            Keys::All => None,
+            Keys::All => self.reads.keys().next().copied(),
         }
         .map(Hindrance::Read)
     }
@@ -131,6 +187,7 @@ impl UnderWay {
         match hindrance {
             Hindrance::Read(key) => !self.reads.contains_key(&key),
             Hindrance::ReadOfAll => self.reads_of_all == 0,
+            Hindrance::WriteOfAll => self.writes_of_all == 0,
             Hindrance::Room => true,
         }
     }
@@ -140,6 +197,7 @@ impl UnderWay {
         self.parts += 1;
         self.values += usize::from(footprint.is_value);
         if footprint.is_write {
+            self.writes_of_all += usize::from(footprint.is_walk);
             return;
         }
         match &footprint.keys {
@@ -157,6 +215,7 @@ impl UnderWay {
             self.value_bytes = bytes.max(self.value_bytes / 2);
         }
         if footprint.is_write {
+            self.writes_of_all -= usize::from(footprint.is_walk);
             return;
         }
         match &footprint.keys {
@@ -230,6 +289,52 @@ mod tests {
         assert_eq!(under_way.hindrance(&delete("a"), 0), Some(Hindrance::ReadOfAll));
         under_way.ends(&count, None);
         assert!(!waits(&under_way, &delete("a")));
+    }
+
+    #[test]
+    fn nothing_goes_on_beside_a_write_of_all_keys() {
+        let mut under_way = UnderWay::default();
+        let flush = Footprint::of(&Command::Clear { key: "".into() }).walking();
+        under_way.begins(&get("a"));
+        assert!(waits(&under_way, &flush));
+        under_way.ends(&get("a"), None);
+        assert!(!waits(&under_way, &flush));
+        under_way.begins(&flush);
+        for other in [get("a"), delete("a"), flush.clone()] {
+            assert_eq!(under_way.hindrance(&other, 0), Some(Hindrance::WriteOfAll));
+        }
+        under_way.ends(&flush, None);
+        assert!(under_way.is_gone(Hindrance::WriteOfAll));
+        assert!(!waits(&under_way, &get("a")));
+    }
+
+    #[test]
+    fn one_walk_at_a_time() {
+        let mut under_way = UnderWay::default();
+        let scan =
+            Command::Scan { start: "".into(), end: None, limit: 1, shape: skep_engine::ScanShape::default() };
+        let walk = Footprint::of(&scan).walking();
+        under_way.begins(&walk);
+        assert!(waits(&under_way, &walk));
+        assert!(waits(&under_way, &delete("a")));
+        assert!(!waits(&under_way, &get("a")));
+        under_way.ends(&walk, None);
+        assert!(!waits(&under_way, &walk));
+    }
+
+    #[test]
+    fn a_transaction_waits_for_the_looks_of_its_watched_keys() {
+        let mut under_way = UnderWay::default();
+        let look = Footprint::of(&Command::Look { key: "w".into() });
+        under_way.begins(&look);
+        let commands = vec![Command::Delete { key: "a".into(), return_old: false }];
+        let exec = Command::Atomic { watched: vec![("w".into(), "".into())], commands };
+        let exec = Footprint::of(&exec).walking();
+        assert!(waits(&under_way, &exec));
+        under_way.ends(&look, None);
+        assert!(!waits(&under_way, &exec));
+        under_way.begins(&exec);
+        assert!(!waits(&under_way, &get("a")), "it is one question, which keeps its place");
     }
 
     #[test]

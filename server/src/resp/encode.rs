@@ -31,6 +31,8 @@ pub enum Reply {
     Bulk(Bytes),
     /// `_`; a null bulk in version 2.
     Null,
+    /// `_`; a null array in version 2.
+    NullArray,
     /// `*2`.
     Array(Vec<Reply>),
     /// `~2`; an array in version 2.
@@ -70,8 +72,9 @@ impl Reply {
             Reply::Double(number) if is_3 => line(out, b',', double(*number).as_bytes()),
             Reply::Double(number) => bulk(out, double(*number).as_bytes()),
             Reply::Bulk(bytes) => bulk(out, bytes),
-            Reply::Null if is_3 => out.extend_from_slice(b"_\r\n"),
+            Reply::Null | Reply::NullArray if is_3 => out.extend_from_slice(b"_\r\n"),
             Reply::Null => out.extend_from_slice(b"$-1\r\n"),
+            Reply::NullArray => out.extend_from_slice(b"*-1\r\n"),
             Reply::Array(items) => sequence(out, b'*', items, protocol),
             Reply::Set(items) => sequence(out, if is_3 { b'~' } else { b'*' }, items, protocol),
             Reply::Map(pairs) => map(out, pairs, protocol),
@@ -91,7 +94,7 @@ impl Reply {
             Reply::Error(text) => text.len(),
             Reply::Bulk(bytes) => bytes.len(),
             Reply::Verbatim(text) => text.len(),
-            Reply::Integer(_) | Reply::Double(_) | Reply::Null => 0,
+            Reply::Integer(_) | Reply::Double(_) | Reply::Null | Reply::NullArray => 0,
             Reply::Array(items) | Reply::Set(items) => items.iter().map(whole_bytes).sum(),
             Reply::Map(pairs) => pairs.iter().map(|(key, value)| whole_bytes(key) + whole_bytes(value)).sum(),
         }
@@ -189,6 +192,7 @@ mod tests {
             "*2\r\n$-1\r\n:1\r\n",
             "*2\r\n_\r\n:1\r\n",
         );
+        writes(&Reply::NullArray, "*-1\r\n", "_\r\n");
         writes(&Reply::Set(vec![Reply::Status("fast")]), "*1\r\n+fast\r\n", "~1\r\n+fast\r\n");
         writes(&Reply::Map(vec![(Reply::OK, Reply::Null)]), "*2\r\n+OK\r\n$-1\r\n", "%1\r\n+OK\r\n_\r\n");
         writes(&Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");

@@ -7,3 +7,4 @@ mod commands;
 mod password;
 mod pipelines;
 mod support;
+mod transactions;

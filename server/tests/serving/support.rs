@@ -39,8 +39,13 @@ impl Running {
         let (probes, admin) = bind(&runtime);
         let password = Password::new(password);
         let request_timeout = Duration::from_secs(5);
-        let config =
-            ServerConfig { listen: address, data: data.path().to_owned(), request_timeout, password };
+        let config = ServerConfig {
+            listen: address,
+            data: data.path().to_owned(),
+            request_timeout,
+            password,
+            allow_flush: true,
+        };
         let server = Arc::new(Server::new(cluster, config));
         let listening = Some(runtime.spawn(listener::serve(Arc::clone(&server), clients)));
         runtime.spawn(admin::serve(Arc::clone(&server), probes));

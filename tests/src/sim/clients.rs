@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use skep_engine::{Answer, Command, Condition, Error, RegionDescriptor, by_hand};
+use skep_engine::{
+    Answer, Command, Condition, Error, Expiry, ExpiryCondition, RegionDescriptor, Stamp, by_hand,
+};
 use skep_raftstore::store::{Request, StoreParts, SubmitError};
 
 use super::chance::Chance;
@@ -13,6 +15,9 @@ use super::linear::Operation;
 
 /// The longest value, in bytes: with small messages a turn's writes fit into a small segment.
 const VALUE_BYTES_MAX: u64 = 900;
+
+/// Values expire at some time of the simulation, or after its end.
+const EXPIRES_MS_MAX: u64 = 60_000;
 
 type Replies = Arc<Mutex<Vec<(usize, Result<Bytes, SubmitError>)>>>;
 
@@ -102,6 +107,14 @@ impl Clients {
     pub(super) fn ask(&mut self, client: usize, parts: &StoreParts, chance: &mut Chance, next_at: u64) {
         let key = chance.below(self.keys.len() as u64) as usize;
         self.clients[client].next_at = next_at;
+        if chance.one_in(6) {
+            let command = self.draw_expiring(key, chance);
+            self.submit(client, key, command, parts);
+            // No history: when it was over depends on every clock there is. Replicas have to be equal all the same.
+            if let Some(recorded) = self.operations.last_mut() {
+                recorded.is_void = true;
+            }
+        }
         for _ in 0..chance.pick(&[1, 1, 1, 2, 3]) {
             let command = self.draw(client, key, chance);
             self.submit(client, key, command, parts);
@@ -126,6 +139,29 @@ impl Clients {
         let replies = self.replies.clone();
         let reply = Box::new(move |result| replies.lock().push((at, result)));
         parts.submit(region, Request { kind, body, timeout: None, reply });
+    }
+
+    /// A value that expires some time, or what moves time on: in the region of a key, beside it.
+    fn draw_expiring(&self, key: usize, chance: &mut Chance) -> Command {
+        let near = &self.keys[key];
+        let name = Bytes::from([near, format!("\0{}", chance.below(20)).as_bytes()].concat());
+        let expiry = Expiry::At(Stamp(chance.below(EXPIRES_MS_MAX)));
+        match chance.below(6) {
+            0 => Command::Sweep { key: near.clone() },
+            1 => Command::Increment { key: name, by: 1 },
+            2 => {
+                let condition = ExpiryCondition::default();
+                Command::Expire { key: name, expiry, condition, return_value: true }
+            }
+            3 => {
+                let (watched, increment) = (Vec::new(), Command::Increment { key: name.clone(), by: 1 });
+                Command::Atomic { watched, commands: vec![increment, Command::Get { key: name }] }
+            }
+            _ => {
+                let (value, condition) = (Bytes::from_static(b"7"), Condition::Always);
+                Command::Put { key: name, value, condition, expiry, return_old: false }
+            }
+        }
     }
 
     /// Three kinds of keys: values, numbers, and lists that are appended to.
@@ -215,5 +251,5 @@ impl Clients {
 }
 
 fn put(key: Bytes, value: Bytes, condition: Condition) -> Command {
-    Command::Put { key, value, condition, return_old: false }
+    Command::Put { key, value, condition, expiry: Expiry::Never, return_old: false }
 }

@@ -65,9 +65,7 @@ fn step(state: &State, command: &Command) -> (State, Answer) {
             let sum = text.and_then(|text| text.parse::<i64>().ok()).unwrap_or(0) + by;
             (Some(Bytes::from(sum.to_string())), Answer::Integer(sum))
         }
-        Command::Length { .. } | Command::Scan { .. } | Command::CountKeys { .. } | Command::Batch { .. } => {
-            unreachable!("the simulation does not use it")
-        }
+        other => unreachable!("the simulation does not use {other:?}"),
     }
 }
 
@@ -217,7 +215,13 @@ mod tests {
     }
 
     fn put(value: &'static str) -> Command {
-        Command::Put { key: "k".into(), value: value.into(), condition: Condition::Always, return_old: false }
+        Command::Put {
+            key: "k".into(),
+            value: value.into(),
+            condition: Condition::Always,
+            expiry: skep_engine::Expiry::Never,
+            return_old: false,
+        }
     }
 
     fn get() -> Command {
