@@ -37,6 +37,7 @@ pub use ticket::Ticket;
 pub mod by_hand;
 pub mod machine;
 pub mod region;
+pub mod stopped_log;
 
 mod agenda;
 mod assemble;

@@ -34,7 +34,7 @@ pub(crate) const IDENTITY: &str = "identity";
 pub(crate) const CLUSTER: &str = "cluster";
 const IDENTITY_NEW: &str = "identity.new";
 const LOCK: &str = "LOCK";
-const LOG: &str = "wal";
+pub(crate) const LOG: &str = "wal";
 const SNAPSHOTS: &str = "snapshots";
 const REGION_IDS: &str = "region-ids";
 

@@ -23,6 +23,9 @@ const STRETCH_STREAMS: usize = 1024;
 /// How many segments one call may free at most.
 const SEGMENTS_MAX: u64 = 8;
 
+/// How many segments are on their way out of the log while the next are being freed.
+const RECYCLING_SEGMENTS: usize = 2;
+
 /// One thing that keeps an old segment.
 enum Pin {
     HardState,
@@ -59,7 +62,9 @@ impl Wal {
         let active = self.head.lock().active.number;
         let catalog = self.catalog.read();
         let live = &catalog.index.live;
-        let allowed = live.bytes() * 2 + self.config.slack_segments as u64 * self.config.segment_bytes;
+        // Carrying begins early: what it frees is recycled two rounds of chores later.
+        let slack = self.config.slack_segments.saturating_sub(RECYCLING_SEGMENTS) as u64;
+        let allowed = live.bytes() * 2 + slack * self.config.segment_bytes;
         let excess = (live.len() as u64 * self.config.segment_bytes).checked_sub(allowed)?;
         // On a full disk one at a time: what is carried must fit into the reserve.
         let most = if self.is_short_of_space() { 1 } else { SEGMENTS_MAX };

@@ -60,7 +60,7 @@ impl Default for WalConfig {
             hot_segments: 4,
             slack_segments: 4,
             carry_entry_bytes_max: 64 << 10,
-            carry_frame_bytes: 256 << 10,
+            carry_frame_bytes: 64 << 10,
             align_after_sync: true,
             #[cfg(feature = "mutants")]
             mutant: None,

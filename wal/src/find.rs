@@ -26,6 +26,8 @@ pub(crate) struct Files {
     pub(crate) chain: Vec<Found>,
     /// Files that hold nothing and can be used.
     pub(crate) free: Vec<SegmentFile>,
+    /// Files that hold nothing and are of no use: preparing them was interrupted, or segments had another length.
+    pub(crate) stale: Vec<String>,
     /// Files that hold something nobody can read.
     pub(crate) unreadable: Vec<String>,
     /// The names of all of them.
@@ -47,6 +49,7 @@ pub(crate) fn files(disk: &dyn Disk, config: &WalConfig) -> Result<Files, WalErr
     let mut files = Files {
         chain: Vec::new(),
         free: Vec::new(),
+        stale: Vec::new(),
         unreadable: Vec::new(),
         names,
         log: None,
@@ -103,7 +106,8 @@ fn read_header(
             Ok(())
         }
         Err(Fault::Invalid) => {
-            disk.remove(&file.name).map_err(|error| WalError::io("removing", &file.name, error))
+            files.stale.push(file.name);
+            Ok(())
         }
     }
 }

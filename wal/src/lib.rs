@@ -32,7 +32,7 @@
 //! calls [`Wal::maintain`] now and then, which prepares files, carries idle streams forward and recycles
 //! segments.
 //!
-//! # Example
+//! # Example: append, sync, read back
 //!
 //! ```
 //! use std::sync::Arc;
@@ -61,6 +61,63 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Example: group commit
+//!
+//! Threads append what they have and ask for a sync when they must know that it is durable. Whoever comes while one runs
+//! waits for it, and then one of them runs the next for all.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use skep_wal::{Batch, MemDisk, StreamId, Wal, WalConfig};
+//! # fn main() -> Result<(), skep_wal::WalError> {
+//! let (wal, _) = Wal::open(Arc::new(MemDisk::new(1)), WalConfig::small())?;
+//! std::thread::scope(|scope| {
+//!     for writer in 1..=8 {
+//!         let wal = &wal;
+//!         scope.spawn(move || {
+//!             let mut batch = Batch::new();
+//!             for index in 1..=100 {
+//!                 batch.entries(StreamId(writer), index, 1, [b"entry".as_slice()]);
+//!                 let end = wal.append(&mut batch).expect("there is room");
+//!                 assert!(wal.sync().expect("the disk is well") >= end);
+//!             }
+//!         });
+//!     }
+//! });
+//! assert!(wal.usage().syncs <= 800);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Example: compaction, and the end
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use skep_wal::{Batch, MemDisk, StreamId, Wal, WalConfig, WalError};
+//! # fn main() -> Result<(), WalError> {
+//! # let disk = MemDisk::new(1);
+//! # let (wal, _) = Wal::open(Arc::new(disk.clone()), WalConfig::small())?;
+//! let (bees, mut batch) = (StreamId(1), Batch::new());
+//! for index in 1..=2000 {
+//!     batch.entries(bees, index, 1, [[0; 200].as_slice()]);
+//!     wal.append(&mut batch)?;
+//! }
+//! // Everything through 1,990 is kept elsewhere by now. The log may forget it, and segments come free.
+//! batch.compact(bees, 1990, 1);
+//! wal.append(&mut batch)?;
+//! let before = wal.usage().segments;
+//! for _ in 0..2 {
+//!     wal.sync()?;
+//!     wal.maintain()?; // a thread of yours calls this now and then
+//! }
+//! assert!(wal.usage().segments < before);
+//! let gone = wal.read(bees, 1, 1, 1024, &mut Vec::new());
+//! assert!(matches!(gone, Err(WalError::NotFound { held: (1991, 2000), .. })));
+//! wal.rest()?; // all durable, and proven to be
+//! # Ok(())
+//! # }
+//! ```
 
 mod append;
 mod batch;
@@ -70,8 +127,11 @@ mod disk;
 mod error;
 mod find;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod ids;
 mod index;
+mod inspect;
 mod live;
 mod log;
 mod maintain;
@@ -80,6 +140,7 @@ mod mem_disk;
 mod mem_file;
 mod mem_state;
 mod mutant;
+mod overlay;
 mod read;
 mod real_disk;
 mod recover;
@@ -97,6 +158,7 @@ pub use config::{
 pub use disk::{Disk, DiskFile, Reached};
 pub use error::{Damage, DamagedPart, Misuse, WalError};
 pub use ids::{Lsn, StateName, StreamId};
+pub use inspect::{InspectedSegment, Inspection, SegmentState, inspect};
 pub use log::{StreamInfo, Usage, Wal};
 pub use maintain::Maintained;
 pub use map::Mapping;

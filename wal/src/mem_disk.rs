@@ -36,6 +36,8 @@ pub struct DiskCounters {
     pub writes: u64,
     /// Bytes written.
     pub bytes: u64,
+    /// Bytes of the longest write.
+    pub write_bytes_max: u64,
 }
 
 /// A handle to a disk in memory; clones are the same disk.
@@ -244,6 +246,7 @@ impl DiskFile for MemFile {
             state.grow(self.id, offset + bytes.len() as u64)?;
             state.counters.writes += 1;
             state.counters.bytes += bytes.len() as u64;
+            state.counters.write_bytes_max = state.counters.write_bytes_max.max(bytes.len() as u64);
             if let Some(file) = state.files.get_mut(&self.id) {
                 file.write(offset, bytes);
             }

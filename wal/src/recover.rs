@@ -91,6 +91,9 @@ pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenR
         files.free.extend(gone.map(|found| found.file));
         recovery = Recovery::of(&files, build)?;
     }
+    for name in &files.stale {
+        disk.remove(name).map_err(|error| WalError::io("removing", name, error))?;
+    }
     let kept = files.chain.partition_point(|found| found.header.start < recovery.proven);
     let cut_off = files.chain.split_off(kept);
     if !build.is(Mutant::GroundNotSynced) {
@@ -204,10 +207,13 @@ impl Recovery {
                 if self.at >= self.proven {
                     break;
                 }
-                // A segment between is gone, and nobody knows what it held.
+                // A segment between is gone, or the file of the last one is shorter than it was.
                 self.judge_hole(None);
-                self.catalog.index.live.push(found.header.number - 1);
-                self.lose_all(found.header.number - 1);
+                let gone = found.header.number - 1;
+                if self.catalog.index.live.iter().last().is_none_or(|last| last.number < gone) {
+                    self.catalog.index.live.push(gone);
+                }
+                self.lose_all(gone);
                 self.at = found.header.start;
             }
             let next = files.chain.get(n + 1);
@@ -242,9 +248,8 @@ impl Recovery {
         }
         let view = view(found, &bytes, self.build);
         while self.at < view.end() {
-            match view.follow(self.at) {
-                Ok(head) => {
-                    let frame = view.open(&head);
+            match view.follow_whole(self.at) {
+                Ok(frame) => {
                     if !self.take(&frame, found) {
                         self.report.torn_tail = Some(Lsn(self.at));
                         return Ok(false);
@@ -274,6 +279,8 @@ impl Recovery {
         }
         self.judge_hole(Some(frame));
         if proven {
+            // What begins before a durable position was durable as a whole.
+            self.proven = self.proven.max(frame.head.place.lsn + u64::from(frame.head.length));
             self.apply(frame, found);
             self.note_last(frame);
         } else {

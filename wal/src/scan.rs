@@ -69,6 +69,14 @@ impl<'a> SegmentBytes<'a> {
         Err(Fault::Invalid)
     }
 
+    /// The frame that follows on position `lsn`, with its records.
+    pub(crate) fn follow_whole(&self, lsn: u64) -> Result<FoundFrame<'a>, Fault> {
+        let frame = self.open(&self.follow(lsn)?);
+        // Heads with a right checksum that do not add up are nothing that was ever written.
+        let adds_up = frame.records.len() == frame.head.records as usize;
+        if adds_up { Ok(frame) } else { Err(Fault::Invalid) }
+    }
+
     /// Whether something that was meant as a frame of this segment begins at `lsn`, or anywhere behind it.
     pub(crate) fn has_remains(&self, lsn: u64) -> bool {
         let offset = self.offset(lsn);
@@ -165,7 +173,7 @@ impl<'a> SegmentBytes<'a> {
             if let Some((frame, streams)) = found.filter(|(frame, _)| (floor..at).contains(frame)) {
                 return Some((frame, streams));
             }
-            at -= FRAME_ALIGN as u64;
+            at = at.saturating_sub(FRAME_ALIGN as u64);
         }
         None
     }

@@ -6,10 +6,8 @@ use bytes::Bytes;
 
 use crate::StreamId;
 use crate::error::{Damage, DamagedPart};
+use crate::format::RECORD_OVERHEAD_BYTES;
 use crate::live::Live;
-
-/// What a state is counted with beside its bytes: the head of its record.
-const STATE_OVERHEAD_BYTES: u64 = 48;
 
 /// Entries of one term that stand in one record, or the part of them that is still needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +31,11 @@ impl Run {
         self.first + u64::from(self.count) - 1
     }
 
+    /// What it counts for: its body, and what its record takes beside it.
+    fn cost(&self) -> u64 {
+        u64::from(self.bytes) + RECORD_OVERHEAD_BYTES
+    }
+
     /// The part from `first` through `last`, if anything of it is in here.
     pub(crate) fn part(&self, first: u64, last: u64) -> Option<Run> {
         let (from, through) = (self.first.max(first), self.last().min(last));
@@ -53,7 +56,7 @@ pub(crate) struct Held {
 
 impl Held {
     fn cost(&self) -> u64 {
-        self.bytes.len() as u64 + STATE_OVERHEAD_BYTES
+        self.bytes.len() as u64 + RECORD_OVERHEAD_BYTES
     }
 }
 
@@ -144,7 +147,7 @@ impl Stream {
             if let Some(after) = old.part(run.last() + 1, u64::MAX) {
                 self.push_sorted(at, after, live);
             }
-            live.sub(old.segment, u64::from(old.bytes));
+            live.sub(old.segment, old.cost());
         }
         self.push_sorted(at, run, live);
     }
@@ -153,7 +156,7 @@ impl Stream {
         if self.runs.is_empty() || run.segment < self.runs_oldest {
             self.runs_oldest = run.segment;
         }
-        live.add(run.segment, u64::from(run.bytes));
+        live.add(run.segment, run.cost());
         if at == self.runs.len() { self.runs.push_back(run) } else { self.runs.insert(at, run) }
     }
 
@@ -166,7 +169,7 @@ impl Stream {
                 run.count = (first - run.first) as u16;
                 return;
             }
-            live.sub(run.segment, u64::from(run.bytes));
+            live.sub(run.segment, run.cost());
             self.runs.pop_back();
         }
     }
@@ -187,7 +190,7 @@ impl Stream {
                 *run = rest;
                 return;
             }
-            live.sub(run.segment, u64::from(run.bytes));
+            live.sub(run.segment, run.cost());
             self.runs.pop_front();
         }
     }
@@ -202,12 +205,12 @@ impl Stream {
         self.drop_base(live);
         self.base = base;
         self.base_segment = segment;
-        live.add(segment, STATE_OVERHEAD_BYTES);
+        live.add(segment, RECORD_OVERHEAD_BYTES);
     }
 
     fn drop_base(&mut self, live: &mut Live) {
         if self.base_segment != 0 {
-            live.sub(self.base_segment, STATE_OVERHEAD_BYTES);
+            live.sub(self.base_segment, RECORD_OVERHEAD_BYTES);
         }
         self.base = (0, 0);
         self.base_segment = 0;

@@ -11,6 +11,7 @@ mod redis_connection;
 mod serve;
 mod signals;
 mod status;
+mod wal;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -77,6 +78,9 @@ enum Command {
     /// Put a file of keys and values into a running server, or check that it is there.
     #[command(after_help = EXIT_CODES)]
     Load(load::LoadArgs),
+    /// Look at the log of a store that has stopped.
+    #[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+    Wal(wal::WalArgs),
     /// Measure.
     #[command(after_help = EXIT_CODES, arg_required_else_help = true)]
     Bench(BenchArgs),
@@ -169,6 +173,7 @@ pub fn run() -> ExitCode {
         Command::Dev(args) => dev::run(args),
         Command::Status(args) => status::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Wal(args) => wal::run(&args),
         Command::Bench(BenchArgs { what: Bench::Engine(args) }) => bench::run(&args),
     });
     match result {

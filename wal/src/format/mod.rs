@@ -8,6 +8,8 @@ mod golden;
 mod record;
 mod segment;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use frame::make_right;
 pub(crate) use frame::{
     Before, FRAME_ALIGN, FrameHead, FramePlace, RECORD_OVERHEAD_BYTES, Records, bodies_offset, decode_frame,
     decode_records, decode_trailer, encode_frame, frame_bytes, is_padding_blank, may_be_frame, said_place,

@@ -112,7 +112,11 @@ impl SegmentHeader {
             group: (u32_at(bytes, 72), u32_at(bytes, 76)),
             log_start: u32_at(bytes, 80),
         };
-        if header.number == 0 || header.previous >= header.number || header.segment_bytes <= PAGE_BYTES {
+        if header.number == 0
+            || header.previous >= header.number
+            || header.log_start > header.number
+            || header.segment_bytes <= PAGE_BYTES
+        {
             return Err(Fault::Invalid);
         }
         Ok(header)

@@ -311,3 +311,26 @@ fn a_lost_segment_is_noticed() {
         wal.maintain().unwrap();
     }
 }
+
+/// The file of a segment in the middle was cut short: what stood behind the cut is damage, and what is named stays named.
+#[test]
+fn a_file_that_was_cut_is_noticed() {
+    let disk = MemDisk::new(1);
+    let (wal, _) = open(&disk);
+    let mut batch = Batch::new();
+    for n in 1..=200 {
+        batch.entries(StreamId(n % 4), n.div_ceil(4), 1, [vec![n as u8; 3000].as_slice()]);
+        wal.append(&mut batch).unwrap();
+    }
+    wal.rest().unwrap();
+    drop(wal);
+    let second = disk.list().unwrap().into_iter().find(|name| read_all(&disk, name)[32] == 2).unwrap();
+    let file = disk.open(&second).unwrap();
+    file.set_len(70_000).unwrap();
+    file.sync().unwrap();
+    for _ in 0..2 {
+        let (wal, report) = open(&disk);
+        assert!(report.damaged.len() == 4 && report.nameless.is_some(), "{report:?}");
+        assert!(wal.streams().iter().all(|id| wal.stream(*id).unwrap().last_index > 0));
+    }
+}

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)] // All of this is tests.
 
 mod damage;
+mod golden;
 mod half_opened;
 #[cfg(feature = "mutants")]
 mod hook;
 mod images;
+mod inspecting;
 mod limits;
 mod misplaced;
 mod model;

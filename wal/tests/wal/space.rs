@@ -58,6 +58,48 @@ fn idle_streams_do_not_pin_the_log() {
     assert!(recycled > 10, "{recycled}");
 }
 
+/// Ten thousand streams that wrote once, and a busy one, for as long as it runs. The log stays within twice what is live
+/// and four segments. Reclaiming costs the busy stream no more than a frame of `carry_frame_bytes` at a time, whose
+/// write is the longest thing an append ever waits for, and in all no more bytes than the stream itself writes.
+#[test]
+fn space_stays_within_its_bound_and_appends_wait_for_no_more_than_a_frame() {
+    let disk = MemDisk::new(3);
+    let config = WalConfig { segment_bytes: 1 << 20, ..WalConfig::small() };
+    let (wal, _) = Wal::open(Arc::new(disk.clone()), config.clone()).unwrap();
+    let mut batch = Batch::new();
+    for id in (1..=10_000).map(StreamId) {
+        batch.entries(id, 1, 3, [[id.0 as u8; 128].as_slice()]);
+        batch.hard_state(id, &id.0.to_le_bytes());
+        if id.0 % 16 == 0 {
+            wal.append(&mut batch).unwrap();
+        }
+    }
+    wal.append(&mut batch).unwrap();
+    wal.rest().unwrap();
+    let (mut appended, mut carried, mut most) = (0u64, 0u64, 0u64);
+    for round in 1..=12_000u64 {
+        batch.entries(BUSY, round + 1, 1, [[round as u8; 4000].as_slice()]);
+        batch.compact(BUSY, round.saturating_sub(8).max(1), 1);
+        appended += batch.bytes();
+        wal.append(&mut batch).unwrap();
+        if round % 32 != 0 {
+            continue;
+        }
+        wal.sync().unwrap();
+        let before = disk.counters();
+        let done = wal.maintain().unwrap();
+        let after = disk.counters();
+        carried += after.bytes - before.bytes - done.prepared as u64 * config.segment_bytes;
+        most = most.max(after.write_bytes_max);
+        let usage = wal.usage();
+        let (bound, held) = (2 * usage.live_bytes + 4 * config.segment_bytes, usage.segments as u64);
+        assert!(held * config.segment_bytes <= bound, "round {round}: {held} segments, {usage:?}");
+    }
+    assert!(most <= config.carry_frame_bytes + 4096, "a write of {most} bytes");
+    assert!(carried <= appended, "{carried} bytes carried for {appended} bytes appended");
+    assert_eq!(wal.streams().len(), 10_000);
+}
+
 /// Two copies of everything would be wrong as well: what is carried replaces nothing that came later.
 #[test]
 fn carrying_leaves_the_newer_alone() {
