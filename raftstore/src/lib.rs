@@ -13,6 +13,7 @@ pub mod codec;
 pub mod ids;
 pub mod machine;
 pub mod message;
+pub mod node;
 pub mod raft;
 pub mod snapshot;
 pub mod store;

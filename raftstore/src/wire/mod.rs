@@ -20,6 +20,7 @@ pub mod frame;
 pub mod hard_state;
 pub mod membership;
 mod message;
+pub(crate) mod node;
 mod raft;
 #[cfg(test)]
 mod samples;

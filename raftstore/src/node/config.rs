@@ -1,0 +1,207 @@
+//! What a node is started with: who it is, and its knobs.
+
+use super::types::{Index, NodeId};
+use crate::raft::{self, Membership, ReplicaId};
+
+/// Messages with entries on their way to one follower at the same time.
+const INFLIGHT_MESSAGES_MAX: usize = 64;
+/// Spreads the groups of one process over the range of election timeouts.
+const GROUP_SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Who a node is, and its knobs. All times are in ticks.
+///
+/// ```
+/// use skep_raftstore::node::RaftConfig;
+/// let config = RaftConfig::new(1, [1, 2, 3]).with_election_timeout(15, 30).with_seed(7);
+/// assert_eq!(config.peers(), &[2, 3]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct RaftConfig {
+    id: NodeId,
+    peers: Vec<NodeId>,
+    is_joining: bool,
+    group: u64,
+    election_timeout: (u32, u32),
+    heartbeat_interval: u32,
+    max_batch: usize,
+    snapshot_threshold: usize,
+    snapshot_threshold_bytes: u64,
+    log_tail: u64,
+    applied: Index,
+    seed: u64,
+}
+
+impl RaftConfig {
+    /// A member of a group with these others. Its own number may stand among them.
+    pub fn new(id: NodeId, peers: impl IntoIterator<Item = NodeId>) -> RaftConfig {
+        let mut peers: Vec<NodeId> = peers.into_iter().filter(|&peer| peer != id).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        RaftConfig {
+            id,
+            peers,
+            is_joining: false,
+            group: 0,
+            election_timeout: (10, 20),
+            heartbeat_interval: 3,
+            max_batch: 64,
+            snapshot_threshold: 0,
+            snapshot_threshold_bytes: 0,
+            log_tail: 1024,
+            applied: 0,
+            seed: id,
+        }
+    }
+
+    /// A group of one.
+    pub fn single(id: NodeId) -> RaftConfig {
+        RaftConfig::new(id, [])
+    }
+
+    /// A node that a group is about to take in: it takes no part until the group's log or a snapshot says that it does.
+    pub fn joining(id: NodeId) -> RaftConfig {
+        RaftConfig { is_joining: true, ..RaftConfig::new(id, []) }
+    }
+
+    /// Names the group, so that messages of another one are refused. Zero unless it is set.
+    pub fn with_group(self, group: u64) -> RaftConfig {
+        RaftConfig { group, ..self }
+    }
+
+    /// How long a follower waits for a leader: drawn anew for every election from `min` through `max` ticks.
+    pub fn with_election_timeout(self, min: u32, max: u32) -> RaftConfig {
+        let min = min.max(1);
+        RaftConfig { election_timeout: (min, max.max(min)), ..self }
+    }
+
+    /// How long a leader may be silent, in ticks, at least one.
+    pub fn with_heartbeat_interval(self, interval: u32) -> RaftConfig {
+        RaftConfig { heartbeat_interval: interval.max(1), ..self }
+    }
+
+    /// How many entries go into one message, at least one. A message is also limited in bytes.
+    pub fn with_max_batch(self, entries: usize) -> RaftConfig {
+        RaftConfig { max_batch: entries.max(1), ..self }
+    }
+
+    /// After how many applied entries a snapshot is asked for; zero for never.
+    pub fn with_snapshot_threshold(self, entries: usize) -> RaftConfig {
+        RaftConfig { snapshot_threshold: entries, ..self }
+    }
+
+    /// After how many bytes of applied commands a snapshot is asked for; zero for never.
+    pub fn with_snapshot_threshold_bytes(self, bytes: u64) -> RaftConfig {
+        RaftConfig { snapshot_threshold_bytes: bytes, ..self }
+    }
+
+    /// How many entries below a snapshot stay in the log at most, for followers that lag a little.
+    pub fn with_log_tail(self, entries: u64) -> RaftConfig {
+        RaftConfig { log_tail: entries, ..self }
+    }
+
+    /// What the state machine durably contains by itself: entries through here are not applied again.
+    pub fn with_applied(self, applied: Index) -> RaftConfig {
+        RaftConfig { applied, ..self }
+    }
+
+    /// Where election timeouts come from, together with the node and the group.
+    pub fn with_seed(self, seed: u64) -> RaftConfig {
+        RaftConfig { seed, ..self }
+    }
+
+    /// Who this is.
+    pub const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The others, sorted.
+    pub fn peers(&self) -> &[NodeId] {
+        &self.peers
+    }
+
+    /// The group.
+    pub const fn group(&self) -> u64 {
+        self.group
+    }
+
+    /// The shortest and the longest election timeout, in ticks.
+    pub const fn election_timeout(&self) -> (u32, u32) {
+        self.election_timeout
+    }
+
+    /// The longest silence of a leader, in ticks.
+    pub const fn heartbeat_interval(&self) -> u32 {
+        self.heartbeat_interval
+    }
+
+    /// Entries in one message.
+    pub const fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    /// After how many applied entries a snapshot is asked for.
+    pub const fn snapshot_threshold(&self) -> usize {
+        self.snapshot_threshold
+    }
+
+    /// After how many applied bytes a snapshot is asked for.
+    pub const fn snapshot_threshold_bytes(&self) -> u64 {
+        self.snapshot_threshold_bytes
+    }
+
+    /// How many entries below a snapshot stay in the log at most.
+    pub const fn log_tail(&self) -> u64 {
+        self.log_tail
+    }
+
+    /// What the state machine durably contains by itself.
+    pub const fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// The seed.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Who takes part before the log or a snapshot says anything.
+    pub(super) fn bootstrap(&self) -> Membership {
+        if self.is_joining {
+            return Membership::default();
+        }
+        Membership::of_voters(self.peers.iter().chain([&self.id]).copied().map(ReplicaId).collect())
+    }
+
+    pub(super) fn core(&self) -> raft::Config {
+        raft::Config {
+            id: ReplicaId(self.id),
+            election_ticks_min: u64::from(self.election_timeout.0),
+            election_ticks_max: u64::from(self.election_timeout.1),
+            heartbeat_ticks: u64::from(self.heartbeat_interval),
+            inflight_messages_max: INFLIGHT_MESSAGES_MAX,
+            entries_per_message_max: self.max_batch as u64,
+            seed: self.seed ^ self.group.wrapping_mul(GROUP_SPREAD),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_zero_and_bounds_the_wrong_way_round_are_mended() {
+        let config = RaftConfig::new(2, [3, 1, 2, 3]).with_election_timeout(0, 0).with_max_batch(0);
+        let config = config.with_heartbeat_interval(0);
+        assert_eq!((config.peers(), config.election_timeout()), (&[1, 3][..], (1, 1)));
+        assert_eq!((config.max_batch(), config.heartbeat_interval()), (1, 1));
+        assert_eq!(RaftConfig::single(1).with_election_timeout(9, 3).election_timeout(), (9, 9));
+    }
+
+    #[test]
+    fn who_joins_takes_no_part_yet() {
+        assert_eq!(RaftConfig::joining(4).bootstrap(), Membership::default());
+        let voters = RaftConfig::new(1, [3, 2]).bootstrap().voters;
+        assert_eq!(voters, [ReplicaId(1), ReplicaId(2), ReplicaId(3)]);
+    }
+}

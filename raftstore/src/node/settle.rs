@@ -1,0 +1,236 @@
+//! The end of a step: what the core asks for is written, synced, sent and handed out, in this order, until it asks no more.
+
+use super::action::Action;
+use super::error::{Error, Result};
+use super::limits::{APPEND_BYTES_MAX, APPLIES_PER_STEP_MAX, APPLY_BYTES_PER_STEP_MAX};
+use super::log::RaftLog;
+use super::message::{Content, Message};
+use super::node::RaftNode;
+use super::reading::Reads;
+use super::types::{EntryKind, HardState, Index, LogEntry, NodeId};
+use crate::raft::{self, Body, Effects, Entry, Event, LogPos, Persisted, ReplicaId, Replicate};
+
+impl<L: RaftLog> RaftNode<L> {
+    pub(super) fn settle(&mut self, actions: &mut Vec<Action>) -> Result<()> {
+        let applied_max = self.applied.saturating_add(APPLIES_PER_STEP_MAX);
+        loop {
+            let now = self.now;
+            self.raft.flush(now, &mut self.fx);
+            let mut fx = std::mem::take(&mut self.fx);
+            let carried_out = self.carry_out(&mut fx, actions);
+            let (written, is_cut) = carried_out.inspect_err(|_| fx.clear())?;
+            self.fx = fx;
+            if let Some(proof) = written {
+                self.raft.step(now, Event::Persisted(proof), &mut self.fx);
+            }
+            let has_applied = self.hand_out(applied_max, actions)?;
+            let has_asked = self.ask_next_round();
+            if written.is_none() && !is_cut && !has_applied && !has_asked {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Carries the effects out, and leaves them empty. Says what is durable now, and whether a message was cut.
+    fn carry_out(
+        &mut self,
+        fx: &mut Effects,
+        actions: &mut Vec<Action>,
+    ) -> Result<(Option<Persisted>, bool)> {
+        let Effects {
+            write,
+            hard_state,
+            restart,
+            append,
+            send,
+            replicate,
+            held,
+            snapshot_for,
+            apply,
+            reads,
+            standing,
+        } = fx;
+        let written = write.take();
+        self.check_restarted(restart.take())?;
+        self.persist(hard_state.take(), append)?;
+        let proof = written.map(Persisted::proven);
+        if standing.take().is_some() {
+            self.tell_who_leads(actions);
+        }
+        self.tell_who_votes(actions);
+        send.drain(..).for_each(|message| self.post(message, actions));
+        let is_cut = self.replicate(replicate, actions)?;
+        replicate.clear();
+        if let Some(proof) = proof {
+            held.take().release(proof).into_iter().for_each(|message| self.post(message, actions));
+        }
+        for to in snapshot_for.drain(..) {
+            self.start_sending(to, actions)?;
+        }
+        self.committed = self.committed.max(apply.take().map_or(0, |through| through.0));
+        self.reads.confirmed(reads);
+        Ok((proof, is_cut))
+    }
+
+    /// One sync for everything that a turn wrote; none if it wrote nothing.
+    fn persist(&mut self, hard_state: Option<raft::HardState>, append: &mut Vec<Entry>) -> Result<()> {
+        if hard_state.is_none() && append.is_empty() {
+            return Ok(());
+        }
+        if let Some(raft::HardState { term, vote }) = hard_state {
+            self.log.set_hard_state(HardState { term: term.0, voted_for: vote.map(|vote| vote.0) })?;
+        }
+        if let Some(first) = append.first() {
+            if first.index.0 <= self.log.last_index() {
+                self.log.truncate(first.index.0)?;
+            }
+            let entries: Vec<LogEntry> = append.drain(..).map(LogEntry::from).collect();
+            self.log.append(&entries)?;
+        }
+        self.log.sync()
+    }
+
+    /// Entries for followers, read from the log once for all who want the same. True if a message had to be cut: then the
+    /// core names the rest again.
+    fn replicate(&mut self, wanted: &[Replicate], actions: &mut Vec<Action>) -> Result<bool> {
+        let mut read: Option<(Replicate, Vec<Entry>)> = None;
+        let mut cut: Vec<ReplicaId> = Vec::new();
+        for want in wanted {
+            if cut.contains(&want.to) {
+                continue;
+            }
+            let reusable = read.take().filter(|(have, _)| (have.prev, have.last) == (want.prev, want.last));
+            let entries = match reusable {
+                Some((_, entries)) => entries,
+                None => self.entries_for(want)?,
+            };
+            let through = entries.last().map_or(want.prev.index, |entry| entry.index);
+            if through != want.last {
+                self.raft.sent(want.to, through);
+                cut.push(want.to);
+            }
+            let body = Body::Append { prev: want.prev, commit: want.commit, entries: entries.clone() };
+            let from = self.raft.id();
+            self.post(raft::Message { from, to: want.to, term: want.term, body }, actions);
+            read = Some((*want, entries));
+        }
+        Ok(!cut.is_empty())
+    }
+
+    fn entries_for(&self, want: &Replicate) -> Result<Vec<Entry>> {
+        let mut entries = self.entries(want.prev.index.0 + 1, want.last.0)?;
+        let mut bytes = 0;
+        let fits = |entry: &&LogEntry| {
+            bytes += entry.bytes().len();
+            bytes <= APPEND_BYTES_MAX
+        };
+        let count = entries.iter().take_while(fits).count();
+        entries.truncate(count.max(1));
+        Ok(entries.into_iter().map(Entry::from).collect())
+    }
+
+    /// Hands out what is committed, as far as one step may, and the reads that waited for it. True if anything was.
+    fn hand_out(&mut self, applied_max: Index, actions: &mut Vec<Action>) -> Result<bool> {
+        let before = self.applied;
+        let through = self.committed.min(applied_max);
+        if before < through {
+            let mut bytes = 0;
+            for entry in self.entries(before + 1, through)? {
+                bytes += entry.bytes().len();
+                if bytes > APPLY_BYTES_PER_STEP_MAX && self.applied > before {
+                    break;
+                }
+                self.applied = entry.index;
+                self.apply(entry, actions);
+            }
+            self.raft.step(self.now, Event::Applied(raft::Index(self.applied)), &mut self.fx);
+            self.ask_for_snapshot(actions);
+        }
+        self.answer_reads(actions);
+        Ok(self.applied > before)
+    }
+
+    fn apply(&mut self, entry: LogEntry, actions: &mut Vec<Action>) {
+        self.bytes_since_hint += entry.bytes().len() as u64;
+        if entry.kind() == EntryKind::Normal {
+            actions.push(Action::Apply { index: entry.index, term: entry.term, command: entry.command() });
+        }
+    }
+
+    /// Once per threshold, whether it is answered or not.
+    fn ask_for_snapshot(&mut self, actions: &mut Vec<Action>) {
+        let (entries, bytes) = (self.config.snapshot_threshold(), self.config.snapshot_threshold_bytes());
+        let grew = entries > 0 && self.applied - self.hinted_at >= entries as u64;
+        let swelled = bytes > 0 && self.bytes_since_hint >= bytes;
+        if let Some(term) = self.raft.term_at(raft::Index(self.applied)).filter(|_| grew || swelled) {
+            self.hinted_at = self.applied;
+            self.bytes_since_hint = 0;
+            actions.push(Action::Snapshot { index: self.applied, term: term.0 });
+        }
+    }
+
+    /// All of these entries, or an error: a hole in a log is never passed over.
+    fn entries(&self, from: Index, to: Index) -> Result<Vec<LogEntry>> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let entries = self.log.entries(from, to)?;
+        let are_all = entries.iter().map(|entry| entry.index).eq(from..=to);
+        if !are_all {
+            return Err(Error::storage(
+                "reading the log",
+                format!("entries {from} to {to} are not all there"),
+            ));
+        }
+        Ok(entries)
+    }
+
+    /// A snapshot was given to the log before the core was told of it; it must have begun anew there.
+    fn check_restarted(&self, at: Option<LogPos>) -> Result<()> {
+        match at {
+            Some(at) if self.log.last_index() != at.index.0 => {
+                Err(Error::storage("installing a snapshot", "the log did not begin anew after it"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn post(&self, message: raft::Message, actions: &mut Vec<Action>) {
+        let message = Message { group: self.config.group(), content: Content::Raft(message) };
+        actions.push(Action::Send { to: message.to(), message });
+    }
+
+    fn tell_who_leads(&mut self, actions: &mut Vec<Action>) {
+        if self.raft.role() != raft::Role::Leader {
+            self.reads = Reads::default();
+            self.sending.clear();
+        }
+        let (term, leader) = (self.term(), self.leader());
+        if self.told != (term, leader) {
+            self.told = (term, leader);
+            actions.push(Action::LeaderChanged { term, leader });
+        }
+    }
+
+    fn tell_who_votes(&mut self, actions: &mut Vec<Action>) {
+        if self.note_membership() {
+            actions.push(Action::MembershipChanged { members: self.voters.clone() });
+        }
+    }
+
+    /// True if the voters are others than before.
+    pub(super) fn note_membership(&mut self) -> bool {
+        let membership = self.raft.membership();
+        let is_learner = |id: &ReplicaId| !membership.is_voter(*id);
+        let learners: Vec<NodeId> =
+            membership.learners.iter().filter(|id| is_learner(id)).map(|id| id.0).collect();
+        let mut voters: Vec<NodeId> = membership.voters.iter().map(|id| id.0).collect();
+        voters.extend(membership.outgoing.iter().map(|id| id.0));
+        voters.sort_unstable();
+        voters.dedup();
+        self.learners = learners;
+        let has_changed = self.voters != voters;
+        self.voters = voters;
+        has_changed
+    }
+}
