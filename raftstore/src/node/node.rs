@@ -309,6 +309,7 @@ fn start_of(config: &RaftConfig, log: &impl RaftLog) -> Result<raft::Start> {
             .collect(),
         last: raft::Index(log.last_index()),
         applied: raft::Index(log.snapshot_index().max(config.applied())),
+        committed: raft::Index(0),
         blank: false,
     })
 }

@@ -87,7 +87,7 @@ impl LogEntry {
     /// What it means.
     pub fn kind(&self) -> EntryKind {
         match self.payload.kind() {
-            Kind::Command => EntryKind::Normal,
+            Kind::Command | Kind::Change => EntryKind::Normal,
             Kind::Membership => EntryKind::Config,
             Kind::NoOp => EntryKind::NoOp,
         }
