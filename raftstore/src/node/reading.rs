@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::action::Action;
 use super::error::Result;
 use super::log::RaftLog;
-use super::node::{RaftNode, refused};
+use super::raft_node::{RaftNode, refused};
 use crate::raft::{ReadId, ReadReady};
 
 /// The reads of a leader, by how far they are.

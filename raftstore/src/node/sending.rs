@@ -5,7 +5,7 @@ use super::error::Result;
 use super::limits::{PART_RESENDS_MAX, SNAPSHOT_PART_BYTES};
 use super::log::RaftLog;
 use super::message::{Content, Message, SnapshotPart, SnapshotReceived};
-use super::node::RaftNode;
+use super::raft_node::RaftNode;
 use super::types::Snapshot;
 use crate::raft::{self, Event, LogPos, ReplicaId, Tick};
 

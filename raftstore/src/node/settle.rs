@@ -5,7 +5,7 @@ use super::error::{Error, Result};
 use super::limits::{APPEND_BYTES_MAX, APPLIES_PER_STEP_MAX, APPLY_BYTES_PER_STEP_MAX};
 use super::log::RaftLog;
 use super::message::{Content, Message};
-use super::node::RaftNode;
+use super::raft_node::RaftNode;
 use super::reading::Reads;
 use super::types::{EntryKind, HardState, Index, LogEntry, NodeId};
 use crate::raft::{self, Body, Effects, Entry, Event, LogPos, Persisted, ReplicaId, Replicate};
