@@ -29,6 +29,15 @@ pub enum Event {
         /// The application's own bytes.
         data: Bytes,
     },
+    /// Take this node in: as a learner, and as a voter once it has caught up. Nothing happens if it votes already. Ask a new
+    /// leader again if leadership changes before [`Action::MembershipChanged`] says that it is done.
+    AddServer(NodeId),
+    /// Take this node out, voter or learner. A leader that takes itself out leads until that is committed.
+    RemoveServer(NodeId),
+    /// Take this node in as a learner: it receives the log and is counted for nothing. Nothing happens if it is in already.
+    AddLearner(NodeId),
+    /// Give this learner a vote. Refused until it has caught up; nothing happens if it is no learner.
+    PromoteLearner(NodeId),
     /// Hand leadership to this voter. Nothing happens if this node does not lead, or the other is no voter.
     TransferLeadership(NodeId),
     /// Ask for a point of the log that contains everything acknowledged so far. Answered by [`Action::ReadReady`];
@@ -84,9 +93,9 @@ pub enum Action {
         /// The application's own bytes.
         data: Bytes,
     },
-    /// Who votes has changed: this is in force.
+    /// Who votes has changed: this is in force, committed or not.
     MembershipChanged {
-        /// The voters, sorted.
+        /// The voters, sorted; while a change is under way, those before and after it.
         members: Vec<NodeId>,
     },
     /// Term or leader changed. Reads that were not answered are forgotten, and proposals may be lost.

@@ -21,6 +21,13 @@ pub enum Error {
         /// What stands in the way.
         why: &'static str,
     },
+    /// Try again when the change of membership that is under way is done.
+    ConfigInProgress,
+    /// Fix the input: no such membership can be.
+    Impossible {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Fix the input: it is longer than a log or a message may hold. Nothing was changed.
     TooLarge {
         /// Its length.
@@ -57,7 +64,7 @@ impl Error {
 
     /// Whether the same call may succeed later, here or at the leader.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Error::NotLeader { .. } | Error::Busy { .. })
+        matches!(self, Error::NotLeader { .. } | Error::Busy { .. } | Error::ConfigInProgress)
     }
 
     /// Whether the node is of no use any more.
@@ -76,6 +83,12 @@ impl fmt::Display for Error {
                 write!(f, "this node does not lead and knows of no leader: try again later")
             }
             Error::Busy { why } => write!(f, "{why}: try again at a later tick"),
+            Error::ConfigInProgress => {
+                write!(f, "a change of membership is under way: try again when it is done")
+            }
+            Error::Impossible { why } => {
+                write!(f, "there can be no such membership ({why}): ask for another")
+            }
             Error::TooLarge { bytes, bytes_max } => {
                 write!(f, "{bytes} bytes are more than the {bytes_max} that fit: split it")
             }

@@ -52,6 +52,7 @@
 //! `docs/FROM_RAFT_IO.md` shows a program before and after, and says what differs and why.
 
 mod action;
+mod changing;
 mod config;
 mod error;
 pub mod framing;
@@ -59,6 +60,7 @@ mod limits;
 mod log;
 mod memory_log;
 mod message;
+mod opening;
 mod raft_node;
 mod reading;
 mod receiving;

@@ -6,9 +6,10 @@ use super::action::{Action, Event};
 use super::config::RaftConfig;
 use super::error::{Error, Result};
 use super::limits::SNAPSHOT_BYTES_MAX;
-use super::log::{RaftLog, term_runs};
+use super::log::RaftLog;
 use super::memory_log::MemoryLog;
 use super::message::{Content, Message};
+use super::opening::start_of;
 use super::reading::Reads;
 use super::receiving::Receiving;
 use super::sending::Sending;
@@ -55,6 +56,10 @@ pub struct RaftNode<L: RaftLog = MemoryLog> {
     pub(super) refused: u64,
     pub(super) voters: Vec<NodeId>,
     pub(super) learners: Vec<NodeId>,
+    /// Who is to have a vote when it has caught up.
+    pub(super) to_promote: Option<ReplicaId>,
+    /// What was applied when the node was opened: who took part before is not known.
+    opened_at: Index,
     /// The newest term and leader that the driver knows of.
     pub(super) told: (Term, Option<NodeId>),
     failed: Option<Error>,
@@ -96,6 +101,8 @@ impl<L: RaftLog> RaftNode<L> {
             refused: 0,
             voters: Vec::new(),
             learners: Vec::new(),
+            to_promote: None,
+            opened_at: applied,
             failed,
         };
         node.note_membership();
@@ -183,11 +190,13 @@ impl<L: RaftLog> RaftNode<L> {
             misdirected,
             absurd_term,
             absurd_index,
+            absurd_membership,
             second_leader,
             committed_conflict,
         } = *self.raft.refusals();
         let strange = non_member as u64 + misdirected as u64 + second_leader as u64;
-        self.refused + strange + absurd_term as u64 + absurd_index as u64 + committed_conflict as u64
+        let absurd = absurd_term as u64 + absurd_index as u64 + absurd_membership as u64;
+        self.refused + strange + absurd + committed_conflict as u64
     }
 
     /// How many ticks may pass before this node has something to do by itself; `None` if it never has. Zero says that
@@ -212,6 +221,10 @@ impl<L: RaftLog> RaftNode<L> {
             Event::Propose(command) => self.propose(&[command], actions)?,
             Event::ProposeAll(commands) => self.propose(&commands, actions)?,
             Event::Snapshot { index, data } => self.take_snapshot(index, data)?,
+            Event::AddServer(id) => self.add_server(id)?,
+            Event::RemoveServer(id) => self.remove_server(id)?,
+            Event::AddLearner(id) => self.add_learner(id)?,
+            Event::PromoteLearner(id) => self.promote_learner(id)?,
             Event::TransferLeadership(to) => {
                 self.raft.step(self.now, raft::Event::TransferLeadership(ReplicaId(to)), &mut self.fx);
             }
@@ -265,9 +278,9 @@ impl<L: RaftLog> RaftNode<L> {
         if data.len() > SNAPSHOT_BYTES_MAX {
             return Err(Error::TooLarge { bytes: data.len(), bytes_max: SNAPSHOT_BYTES_MAX });
         }
-        let is_stale = index > self.applied || index <= self.log.snapshot_index();
+        let is_stale = index > self.applied || index < self.opened_at || index <= self.log.snapshot_index();
         let Some(term) = self.raft.term_at(raft::Index(index)).filter(|_| !is_stale) else { return Ok(()) };
-        let config = self.raft.membership().clone();
+        let config = self.raft.membership_at(raft::Index(index)).clone();
         self.log.apply_snapshot(&Snapshot { index, term: term.0, config, data })?;
         self.compact_behind(index)?;
         self.log.sync()?;
@@ -288,30 +301,6 @@ impl<L: RaftLog> RaftNode<L> {
         }
         Ok(())
     }
-}
-
-/// What the core is started with.
-fn start_of(config: &RaftConfig, log: &impl RaftLog) -> Result<raft::Start> {
-    let hard = log.hard_state();
-    let position =
-        |index| LogPos { index: raft::Index(index), term: raft::Term(log.term_at(index).unwrap_or(0)) };
-    let membership = match log.snapshot()? {
-        Some(snapshot) => snapshot.config,
-        None => config.bootstrap(),
-    };
-    Ok(raft::Start {
-        hard_state: raft::HardState { term: raft::Term(hard.term), vote: hard.voted_for.map(ReplicaId) },
-        membership,
-        base: position(log.base_index()),
-        runs: term_runs(log)
-            .into_iter()
-            .map(|(first, term)| (raft::Index(first), raft::Term(term)))
-            .collect(),
-        last: raft::Index(log.last_index()),
-        applied: raft::Index(log.snapshot_index().max(config.applied())),
-        committed: raft::Index(0),
-        blank: false,
-    })
 }
 
 /// What the core's refusals are called here.

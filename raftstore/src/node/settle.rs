@@ -25,7 +25,8 @@ impl<L: RaftLog> RaftNode<L> {
             }
             let has_applied = self.hand_out(applied_max, actions)?;
             let has_asked = self.ask_next_round();
-            if written.is_none() && !is_cut && !has_applied && !has_asked {
+            let has_promoted = self.promote_who_caught_up();
+            if written.is_none() && !is_cut && !has_applied && !has_asked && !has_promoted {
                 return Ok(());
             }
         }
@@ -42,6 +43,7 @@ impl<L: RaftLog> RaftNode<L> {
             hard_state,
             restart,
             append,
+            brought,
             send,
             replicate,
             held,
@@ -50,6 +52,8 @@ impl<L: RaftLog> RaftNode<L> {
             reads,
             standing,
         } = fx;
+        // The entries themselves say it when the log is opened.
+        *brought = None;
         let written = write.take();
         self.check_restarted(restart.take())?;
         self.persist(hard_state.take(), append)?;
@@ -204,6 +208,7 @@ impl<L: RaftLog> RaftNode<L> {
         if self.raft.role() != raft::Role::Leader {
             self.reads = Reads::default();
             self.sending.clear();
+            self.to_promote = None;
         }
         let (term, leader) = (self.term(), self.leader());
         if self.told != (term, leader) {

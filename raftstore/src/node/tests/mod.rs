@@ -7,6 +7,7 @@ mod defects_disk;
 mod defects_later;
 mod defects_seed;
 mod logs_agree;
+mod membership;
 mod power_loss;
 mod snapshots;
 mod watched;
