@@ -24,7 +24,7 @@ fn stories_end_as_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/raft/testscripts");
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 50, "stories are missing in {}", folder.display());
+    assert!(files.len() >= 80, "stories are missing in {}", folder.display());
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
         let (script, expected) = text.split_once(DIVIDER).unwrap_or((text.trim_end(), ""));
