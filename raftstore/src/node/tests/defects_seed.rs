@@ -69,6 +69,29 @@ fn s3_strangers_elect_nobody() {
     assert_eq!(node.role(), Role::Leader);
 }
 
+#[test]
+fn s3_strangers_replace_no_state() {
+    let mut node = follower(MemoryLog::new(), 3);
+    let Event::Message(Message { group, content: Content::Snapshot(part) }) = snapshot_at(9) else {
+        panic!()
+    };
+    let forged = [
+        SnapshotPart { from: ReplicaId(99), ..part.clone() },
+        SnapshotPart { to: ReplicaId(3), ..part.clone() },
+        SnapshotPart { term: raft::Term(u64::MAX), ..part.clone() },
+        SnapshotPart { total: 4, ..part.clone() },
+        SnapshotPart { config: Membership::default(), ..part.clone() },
+    ];
+    for (n, part) in forged.into_iter().enumerate() {
+        let content = Content::Snapshot(part);
+        assert_eq!(node.step(Event::Message(Message { group, content })).unwrap(), []);
+        assert_eq!(node.refused_messages(), n as u64 + 1);
+    }
+    let content = Content::Snapshot(part);
+    let actions = node.step(Event::Message(Message { group, content })).unwrap();
+    assert!(actions.iter().any(|action| matches!(action, Action::RestoreSnapshot { index: 9, .. })));
+}
+
 /// What a failed sync left in memory was acknowledged when it was sent again.
 #[test]
 fn s4_after_a_failed_sync_nothing_is_acknowledged_ever() {
