@@ -21,6 +21,7 @@ use crate::descriptor::RegionDescriptor;
 use crate::engine::chart::Chart;
 use crate::engine::steward::Errand;
 use crate::machine::MemoryMachine;
+use crate::memory_use::MemoryUse;
 use crate::region::RegionMachine;
 use crate::store_dir::{DirectoryError, Problem, StoreDir};
 use crate::{Error, draw};
@@ -38,6 +39,8 @@ pub(crate) struct Assembled {
     pub(crate) errands: (Sender<Errand>, Receiver<Errand>),
     /// When its values expire.
     pub(crate) agenda: Arc<Agenda>,
+    /// What their data takes.
+    pub(crate) memory: Arc<MemoryUse>,
 }
 
 /// Opens the store in `dir`. `births` are made if the store is not born yet, and then it is.
@@ -65,10 +68,11 @@ pub(crate) fn assemble(
     let agenda = Arc::new(Agenda::default());
     let errands = channel();
     let chart = Arc::new(Chart::new(errands.0.clone()));
+    let memory = MemoryUse::new(settings.memory_limit);
     let around = Surroundings {
         clock: Arc::new(SystemClock::new()),
         transport: Arc::clone(&transport) as Arc<dyn transport::Transport>,
-        factory: Arc::new(MemoryMachines { agenda: Arc::clone(&agenda) }),
+        factory: Arc::new(MemoryMachines { agenda: Arc::clone(&agenda), memory: Arc::clone(&memory) }),
         inboxes,
         watcher: Arc::clone(&chart) as Arc<dyn Watcher>,
     };
@@ -83,7 +87,7 @@ pub(crate) fn assemble(
     if !is_born {
         dir.set_born()?;
     }
-    Ok(Assembled { dir, parts, transport, regions, chart, errands, agenda })
+    Ok(Assembled { dir, parts, transport, regions, chart, errands, agenda, memory })
 }
 
 /// Takes the address that other stores connect to.
@@ -130,11 +134,13 @@ fn hosted(parts: &StoreParts) -> Result<Vec<RegionDescriptor>, Error> {
 pub(crate) struct MemoryMachines {
     /// Told when their values expire.
     pub(crate) agenda: Arc<Agenda>,
+    /// Where they count what they hold.
+    pub(crate) memory: Arc<MemoryUse>,
 }
 
 impl MachineFactory for MemoryMachines {
     fn create(&self, region: RegionId, genesis: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {
         let machine = RegionMachine::new(region, genesis, MemoryMachine::default())?;
-        Ok(Box::new(machine.with_agenda(Arc::clone(&self.agenda))))
+        Ok(Box::new(machine.with_agenda(Arc::clone(&self.agenda)).counted_in(&self.memory)))
     }
 }

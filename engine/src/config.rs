@@ -39,6 +39,10 @@ pub struct EngineConfig {
     pub segment_bytes: u64,
     /// A region whose keys and values take more bytes than this is split. 64 MiB: a replica of it is moved in a second.
     pub split_bytes: u64,
+    /// Bytes of memory that the data of the store may take, with what each pair costs beside its bytes. Beyond, writes that
+    /// add to it are answered [`Error::OutOfMemory`](crate::Error) by the store that takes them; reads and deletes go on.
+    /// No limit.
+    pub memory_limit: Option<u64>,
 }
 
 impl EngineConfig {
@@ -54,6 +58,7 @@ impl EngineConfig {
             apply_threads: APPLY_THREADS,
             segment_bytes: SEGMENT_BYTES,
             split_bytes: SPLIT_BYTES,
+            memory_limit: None,
         }
     }
 
@@ -65,6 +70,7 @@ impl EngineConfig {
             segment_bytes: self.segment_bytes,
             timing: Timing::default(),
             split_bytes: self.split_bytes,
+            memory_limit: self.memory_limit,
         }
     }
 }
@@ -88,6 +94,8 @@ pub struct LocalConfig {
     pub segment_bytes: u64,
     /// As in [`EngineConfig`].
     pub split_bytes: u64,
+    /// As in [`EngineConfig`], for each store.
+    pub memory_limit: Option<u64>,
 }
 
 impl LocalConfig {
@@ -102,6 +110,7 @@ impl LocalConfig {
             apply_threads: APPLY_THREADS,
             segment_bytes: SEGMENT_BYTES,
             split_bytes: SPLIT_BYTES,
+            memory_limit: None,
         }
     }
 
@@ -112,6 +121,7 @@ impl LocalConfig {
             apply_threads: self.apply_threads,
             segment_bytes: self.segment_bytes,
             split_bytes: self.split_bytes,
+            memory_limit: self.memory_limit,
             timing: Timing::default(),
         }
     }
@@ -140,6 +150,8 @@ pub struct ClusteredConfig {
     pub segment_bytes: u64,
     /// As in [`EngineConfig`].
     pub split_bytes: u64,
+    /// As in [`EngineConfig`].
+    pub memory_limit: Option<u64>,
     /// When leaders are missed.
     pub timing: Timing,
 }
@@ -180,6 +192,7 @@ impl ClusteredConfig {
             apply_threads: APPLY_THREADS,
             segment_bytes: SEGMENT_BYTES,
             split_bytes: SPLIT_BYTES,
+            memory_limit: None,
             timing: Timing::default(),
         }
     }
@@ -192,6 +205,7 @@ impl ClusteredConfig {
             segment_bytes: self.segment_bytes,
             timing: self.timing,
             split_bytes: self.split_bytes,
+            memory_limit: self.memory_limit,
         }
     }
 }
@@ -205,6 +219,7 @@ pub(crate) struct StoreSettings {
     pub(crate) segment_bytes: u64,
     pub(crate) timing: Timing,
     pub(crate) split_bytes: u64,
+    pub(crate) memory_limit: Option<u64>,
 }
 
 /// Whether a directory was new, and what is in it.

@@ -64,6 +64,12 @@ pub enum Error {
     NoRegion,
     /// A disk that must be written is full. Nothing was done; reads go on.
     DiskFull,
+    /// The data of this store takes as much memory as it may, so nothing is taken that adds to it. Nothing was done; reads
+    /// and deletes go on.
+    OutOfMemory {
+        /// Bytes of data, at most.
+        limit: u64,
+    },
 
     // Find out what happened.
     /// No answer came in time. A write may have taken effect, or may yet.
@@ -87,7 +93,7 @@ pub enum Error {
 impl Error {
     /// Whether the same command may simply be tried again: nothing was done.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Busy | Error::NoRegion | Error::DiskFull)
+        matches!(self, Error::Busy | Error::NoRegion | Error::DiskFull | Error::OutOfMemory { .. })
     }
 }
 
@@ -124,6 +130,11 @@ impl fmt::Display for Error {
             Error::Busy => f.write_str("too much is under way, nothing was done: try again a little later"),
             Error::NoRegion => f.write_str("the region is not here, nothing was done: try again a little later"),
             Error::DiskFull => f.write_str("the disk is full, nothing was done: free some space and try again"),
+            Error::OutOfMemory { limit } => write!(
+                f,
+                "the data takes the {limit} bytes of memory that it may, nothing was done: delete something, or open the \
+                 store with a higher memory limit"
+            ),
             Error::TimedOut => {
                 f.write_str("no answer in time; a write may have taken effect: read it back before trying again")
             }

@@ -178,27 +178,28 @@ impl Wal {
         }
     }
 
-    /// Streams whose entries keep the oldest segment from being recycled, each with the last of these
-    /// entries: their owner should make them durable elsewhere and compact. Nothing is named while the log is
-    /// short.
+    /// The streams with the oldest entries, each with the last of those in that segment: their owner should make them durable
+    /// elsewhere and compact. Nothing is named while all entries lie in a few segments. (What else may stand in segments
+    /// before them is carried, once the entries are gone.)
     pub fn oldest(&self, limit: usize) -> Vec<(StreamId, u64)> {
+        let active = self.head.lock().active.number;
         let mut catalog = self.catalog.write();
-        if catalog.table.len() <= self.config.slack_segments.max(1) {
+        let slack = self.config.slack_segments.max(1);
+        if catalog.table.len() <= slack {
             return Vec::new();
         }
-        let Some(oldest) =
-            catalog.index.live.iter().find(|segment| segment.items > 0).map(|segment| segment.number)
-        else {
-            return Vec::new();
-        };
-        let mut pins = Vec::new();
+        let (mut oldest, mut pins) = (active.saturating_sub(slack as u32), Vec::new());
         for stream in catalog.index.stretch(0, usize::MAX) {
-            if !stream.runs.is_empty() && stream.runs_oldest <= oldest && stream.oldest_run() == Some(oldest)
-            {
-                let through =
-                    stream.runs.iter().rfind(|run| run.segment == oldest).map_or(0, |run| run.last());
-                pins.push((stream.id, through));
+            if stream.runs.is_empty() || stream.runs_oldest > oldest {
+                continue;
             }
+            let Some(segment) = stream.oldest_run().filter(|segment| *segment <= oldest) else { continue };
+            if segment < oldest {
+                oldest = segment;
+                pins.clear();
+            }
+            let through = stream.runs.iter().rfind(|run| run.segment == segment).map_or(0, |run| run.last());
+            pins.push((stream.id, through));
         }
         pins.sort();
         pins.truncate(limit);

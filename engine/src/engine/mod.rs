@@ -15,11 +15,12 @@ use crate::config::{EngineConfig, Opened, StoreSettings};
 use crate::descriptor::RegionDescriptor;
 use crate::directory::Directory;
 use crate::limits::{COMMAND_BYTES_MAX, REGIONS_MAX};
+use crate::memory_use::{MemoryUse, Reserved};
 use crate::region_ids::RegionIds;
 use crate::store_dir::{self, DirectoryError, Found, Identity, NO_CLUSTER, Problem, StoreDir};
 use crate::{Answer, Command, Error, draw, plan, sweeper};
 use crossing::Crossing;
-use route::Answered;
+use route::{Answered, Route};
 use scan::{count_expiring, count_keys};
 use steward::Errand;
 
@@ -67,6 +68,7 @@ struct Inner {
     region_ids: RegionIds,
     split_bytes: u64,
     errands: Sender<Errand>,
+    memory: Arc<MemoryUse>,
     request_timeout: Duration,
     command_bytes_max: usize,
     opened: Opened,
@@ -105,7 +107,7 @@ impl Engine {
         settings: &StoreSettings,
         is_new: bool,
     ) -> Result<Engine, Error> {
-        let Assembled { dir, parts, transport, regions, chart, errands, agenda } = assembled;
+        let Assembled { dir, parts, transport, regions, chart, errands, agenda, memory } = assembled;
         let count = regions.len() as u32;
         let region_ids = RegionIds::open(dir.identity().store, &dir.region_ids())?;
         let (sender, receiver) = errands;
@@ -119,6 +121,7 @@ impl Engine {
             region_ids,
             split_bytes: settings.split_bytes,
             errands: sender,
+            memory,
             request_timeout: settings.request_timeout,
             command_bytes_max: COMMAND_BYTES_MAX.min(settings.segment_bytes as usize / 2),
             opened: if is_new { Opened::New { regions: count } } else { Opened::Existing { regions: count } },
@@ -150,8 +153,11 @@ impl Engine {
         match command {
             Command::CountKeys { key } => self.count_share(key, count_keys, reply),
             Command::CountExpiring { key } => self.count_share(key, count_expiring, reply),
-            command => match self.inner.routed(&command) {
-                Ok(route) => route::submit(&self.inner, route, |(answer, _)| reply(answer)),
+            command => match self.routed(&command) {
+                Ok((route, reserved)) => route::submit(&self.inner, route, move |(answer, _)| {
+                    drop(reserved);
+                    reply(answer);
+                }),
                 Err(error) => reply(Err(error)),
             },
         }
@@ -175,6 +181,11 @@ impl Engine {
             Ok(route) => route::submit_here(&self.inner, route, query, reply),
             Err(error) => reply(Err(error)),
         }
+    }
+
+    /// Where `command` goes, and the room that is kept for what it may add.
+    fn routed(&self, command: &Command) -> Result<(Route, Reserved), Error> {
+        Ok((self.inner.routed(command)?, self.inner.memory.reserve(command)?))
     }
 
     /// Which region has `key`, as far as this store knows.
@@ -215,6 +226,16 @@ impl Engine {
     /// Its replicas as they are now. Waits for its workers, a second at most.
     pub fn region_status(&self) -> Vec<RegionStatus> {
         self.inner.store.region_status()
+    }
+
+    /// Bytes of memory that the data of its regions takes, with what each pair costs beside its bytes.
+    pub fn memory_used(&self) -> u64 {
+        self.inner.memory.used()
+    }
+
+    /// How much it may take.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.inner.memory.limit()
     }
 
     /// Why the store stopped, if it did.

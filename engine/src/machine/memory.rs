@@ -14,6 +14,8 @@ use std::ops::{Bound, ControlFlow};
 use imbl::OrdMap;
 use skep_raftstore::machine::Fatal;
 
+use crate::growth::PAIR_BYTES;
+
 use super::{Export, Held, KeyMachine, KeySnapshot, Octets, Order, Pairs, System, Visit, VisitExpiring};
 use expiries::Expiries;
 
@@ -280,6 +282,10 @@ impl KeyMachine for MemoryMachine {
 
     fn size(&self) -> u64 {
         self.bytes
+    }
+
+    fn memory(&self) -> u64 {
+        self.bytes + self.count() * PAIR_BYTES
     }
 }
 

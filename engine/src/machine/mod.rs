@@ -89,6 +89,9 @@ pub trait KeyMachine: Send + 'static {
 
     /// Bytes of keys and values, approximately. O(1).
     fn size(&self) -> u64;
+
+    /// Bytes of memory that the data takes, approximately. O(1).
+    fn memory(&self) -> u64;
 }
 
 /// The data of a region at one point in time.

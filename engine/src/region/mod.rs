@@ -23,6 +23,7 @@ use crate::descriptor::RegionDescriptor;
 use crate::layout::Unreadable;
 use crate::limits::SPLIT_KEY_BYTES_MAX;
 use crate::machine::KeyMachine;
+use crate::memory_use::{MemoryUse, Share};
 use crate::reply_bytes::{self, Rejection};
 use crate::sessions::Verdict;
 use evaluate::Scene;
@@ -46,6 +47,8 @@ pub struct RegionMachine<M> {
     agenda: Arc<Agenda>,
     /// What it has said there.
     noted: Option<Stamp>,
+    /// Where it counts the memory that `data` takes.
+    memory: Share,
 }
 
 impl<M: KeyMachine> RegionMachine<M> {
@@ -67,12 +70,20 @@ impl<M: KeyMachine> RegionMachine<M> {
             children: Vec::new(),
             agenda: Arc::default(),
             noted: None,
+            memory: Share::default(),
         }
     }
 
     /// The same, and `agenda` is told when values expire.
     pub(crate) fn with_agenda(mut self, agenda: Arc<Agenda>) -> RegionMachine<M> {
         self.agenda = agenda;
+        self
+    }
+
+    /// The same, which counts what it holds as a part of what `memory` does.
+    pub(crate) fn counted_in(mut self, memory: &Arc<MemoryUse>) -> RegionMachine<M> {
+        self.memory = Share::of(memory);
+        self.memory.set(self.data.memory());
         self
     }
 
@@ -203,6 +214,7 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
             replies.push(self.apply_entry(entry)?);
         }
         self.note_expiry()?;
+        self.memory.set(self.data.memory());
         self.data.commit(&self.state)
     }
 
@@ -236,6 +248,7 @@ impl<M: KeyMachine> StateMachine for RegionMachine<M> {
     fn restore(&mut self, from: &mut dyn io::Read) -> Result<(), Fatal> {
         self.state = snapshot::restore(self.state.descriptor.id, &mut self.data, from)?;
         self.is_news = true;
+        self.memory.set(self.data.memory());
         self.note_expiry()
     }
 

@@ -43,6 +43,7 @@ impl<M: KeyMachine> RegionMachine<M> {
         let data = self.data.split_off(&descriptor.start)?;
         let state = RegionState { descriptor: descriptor.clone(), ..self.state.clone() };
         let mut machine = RegionMachine::with(state, data).with_agenda(Arc::clone(&self.agenda));
+        machine.memory = self.memory.sibling(machine.data.memory());
         machine.note_expiry()?;
         Ok(Child {
             region: descriptor.id,

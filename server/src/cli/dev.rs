@@ -48,6 +48,10 @@ pub(super) struct DevArgs {
     /// Let FLUSHALL and FLUSHDB delete all keys. Otherwise they are refused.
     #[arg(long)]
     allow_flush: bool,
+    /// How much memory the data of each store may take. Beyond, what would add to it is refused; reads and deletes go on.
+    /// [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory_limit: Option<u64>,
 }
 
 pub(super) fn run(args: DevArgs) -> Result<(), Failure> {
@@ -78,6 +82,7 @@ fn open(args: &DevArgs) -> Result<Arc<LocalCluster>, Failure> {
     config.regions = args.regions.unwrap_or(REGIONS);
     config.split_bytes = args.split_bytes;
     config.request_timeout = args.request_timeout;
+    config.memory_limit = args.memory_limit;
     let opened = LocalCluster::open(config);
     opened.map(Arc::new).map_err(|error| Failure::not_begun(error.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Context, Outcome, glob, subcommand, table};
+use super::{Context, Outcome, glob, info, subcommand, table};
 use crate::limits::{BULK_BYTES_ANNOUNCED_MAX, CONNECTIONS_MAX};
 use crate::resp::Reply;
 
@@ -38,7 +38,7 @@ fn settings(context: &Context<'_>) -> Vec<(&'static str, String)> {
         ("databases", "1".into()),
         ("dir", context.server.data.display().to_string()),
         ("maxclients", CONNECTIONS_MAX.to_string()),
-        ("maxmemory", "0".into()),
+        ("maxmemory", info::memory_limit(context.server).to_string()),
         ("maxmemory-policy", "noeviction".into()),
         ("port", address.port().to_string()),
         ("proto-max-bulk-len", BULK_BYTES_ANNOUNCED_MAX.to_string()),

@@ -16,6 +16,10 @@ pub(super) const NOAUTH_HELLO: &str = "NOAUTH HELLO must be called with the clie
     HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
     the same time";
 pub(crate) const SYNTAX: &str = "ERR syntax error";
+/// Redis' own words, and what to do.
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory': delete something, or start the \
+    server with a higher memory limit";
+
 /// What may have become of a write.
 const UNKNOWN: &str = "outcome unknown: the write may have taken effect, or may yet";
 
@@ -94,6 +98,7 @@ pub(crate) fn reply_to(error: &Error, is_write: bool) -> Reply {
             Reply::error("TIMEOUT no answer in time; nothing was changed")
         }
         Error::DiskFull => Reply::error(format!("MISCONF {error}")),
+        Error::OutOfMemory { .. } => Reply::error(OUT_OF_MEMORY),
         Error::RegionStopped(why) | Error::StoreStopped(why) => {
             let what = if matches!(error, Error::StoreStopped(_)) { "store" } else { "region" };
             let then = if is_write { UNKNOWN } else { "nothing was changed, try again" };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use skep_engine::Command;
+use skep_engine::{Command, Engine};
 
 use super::{Context, Gather, Outcome, Work, strings};
 use crate::clock;
@@ -62,7 +62,7 @@ fn write_section(server: &Server, section: &str) -> String {
     let fields = match section {
         "server" => about_server(server),
         "clients" => about_clients(server),
-        "memory" => about_memory(),
+        "memory" => about_memory(server),
         "persistence" => about_persistence(),
         "stats" => about_stats(server),
         "replication" => vec![("role", "master".into()), ("connected_slaves", "0".into())],
@@ -106,15 +106,28 @@ fn about_clients(server: &Server) -> Fields {
     ]
 }
 
-fn about_memory() -> Fields {
-    let bytes = resident_bytes().unwrap_or(0);
+/// Of the fullest store, since each has the limit for itself. What the process has beside the data (logs that are mapped,
+/// commands under way) stands in `used_memory_rss` alone, with the data of all stores.
+fn about_memory(server: &Server) -> Fields {
+    let used = server.stores().iter().map(Engine::memory_used).max().unwrap_or(0);
+    let limit = memory_limit(server);
     vec![
-        ("used_memory", bytes.to_string()),
-        ("used_memory_rss", bytes.to_string()),
-        ("used_memory_human", format!("{:.2}M", bytes as f64 / f64::from(1 << 20))),
-        ("maxmemory", "0".into()),
+        ("used_memory", used.to_string()),
+        ("used_memory_human", mebibytes(used)),
+        ("used_memory_rss", resident_bytes().unwrap_or(0).to_string()),
+        ("maxmemory", limit.to_string()),
+        ("maxmemory_human", mebibytes(limit)),
         ("maxmemory_policy", "noeviction".into()),
     ]
+}
+
+/// What the data of one store may take, in bytes; zero if there is no limit, as Redis says it.
+pub(super) fn memory_limit(server: &Server) -> u64 {
+    server.stores().iter().filter_map(Engine::memory_limit).min().unwrap_or(0)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.2}M", bytes as f64 / f64::from(1 << 20))
 }
 
 /// What the process holds in memory. `None` where the system does not say.
