@@ -1,4 +1,4 @@
-//! HTTP on the admin address: probes, and the state of the cluster as JSON.
+//! HTTP on the admin address: probes, the state of the cluster as JSON, and what operators may ask for.
 
 use std::sync::Arc;
 
@@ -11,6 +11,9 @@ use tokio::net::TcpListener;
 
 use crate::server::Server;
 use crate::status::Status;
+pub use regions::{Refusal, SplitRequest, TransferRequest};
+
+mod regions;
 
 /// Answers until the server stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
@@ -27,6 +30,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status))
+        .merge(regions::routes())
         .with_state(server)
 }
 

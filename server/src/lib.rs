@@ -7,8 +7,10 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod key_text;
 pub mod limits;
 pub mod listener;
+pub mod regions;
 pub mod resp;
 pub mod status;
 pub mod units;

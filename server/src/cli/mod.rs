@@ -2,12 +2,16 @@
 
 mod answers;
 mod bench;
+mod bench_kv;
 mod bench_load;
+mod bench_report;
 mod config;
 mod dev;
 mod front;
+mod http;
 mod load;
 mod redis_connection;
+mod region;
 mod serve;
 mod signals;
 mod status;
@@ -75,6 +79,9 @@ enum Command {
     /// Say how a running server is: first of all, how many stores may be lost.
     #[command(after_help = EXIT_CODES)]
     Status(status::StatusArgs),
+    /// Show regions, split one, have one led elsewhere.
+    #[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+    Region(region::RegionArgs),
     /// Put a file of keys and values into a running server, or check that it is there.
     #[command(after_help = EXIT_CODES)]
     Load(load::LoadArgs),
@@ -97,6 +104,9 @@ enum Bench {
     /// Durable writes of three stores in this process over TCP on loopback.
     #[command(after_help = EXIT_CODES)]
     Engine(bench::EngineArgs),
+    /// Reads and writes of Redis clients, on a server or on three stores in this process.
+    #[command(after_help = EXIT_CODES)]
+    Kv(bench_kv::KvArgs),
 }
 
 /// What is said on standard error.
@@ -172,9 +182,11 @@ pub fn run() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Dev(args) => dev::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Region(args) => region::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Wal(args) => wal::run(&args),
         Command::Bench(BenchArgs { what: Bench::Engine(args) }) => bench::run(&args),
+        Command::Bench(BenchArgs { what: Bench::Kv(args) }) => bench_kv::run(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
