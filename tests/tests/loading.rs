@@ -1,4 +1,5 @@
-//! `skep load` as its users meet it: a real file goes in while the server is killed, and all that was acknowledged is there.
+//! `skep load` and `skep bench kv` as their users meet them: a real file goes in while the server is killed, and all that was
+//! acknowledged is there; a measurement is one object.
 
 use std::fs;
 use std::io::Write;
@@ -148,4 +149,36 @@ fn a_load_that_gives_up_says_how_far_it_came() {
     let (status, said, complaint) = verify(&server, &file, &[]);
     assert_eq!((status.code(), said.as_str()), (Some(1), ""));
     assert!(complaint.contains("the first is line 4322: the server has another value"), "{complaint}");
+}
+
+/// The same object as that of `bench engine`; what a server elsewhere does not tell is null.
+#[test]
+fn a_measurement_over_the_protocol_is_one_object() {
+    let dir = fresh();
+    let measure = |more: &[&str]| {
+        let usual = ["bench", "kv", "--json", "--seconds", "1", "--clients", "4", "--records", "1000"];
+        let (status, said, complaint) = run(Command::new(binary()).args(usual).args(more));
+        assert!(status.success(), "{more:?}: {complaint}");
+        let found: serde_json::Value = serde_json::from_str(&said).expect("one JSON object and nothing else");
+        assert_eq!(found["errors"].as_u64(), Some(0), "{more:?}: {found}{complaint}");
+        for field in ["ops_per_second", "p50_us", "p99_us", "p999_us"] {
+            assert!(found[field].as_f64().is_some_and(|number| number > 0.0), "{more:?}: {field} in {found}");
+        }
+        found
+    };
+    let data = dir.path().to_str().expect("text");
+    let own = measure(&["--data", data, "--regions", "4"]);
+    let spent = ["cpu_us_per_op", "syncs_per_second", "entries_per_sync"];
+    assert!(spent.iter().all(|field| own[field].as_f64().is_some_and(|number| number > 0.0)), "{own}");
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0, "it cleans up behind itself");
+
+    let server = Server::start(&dir.path().join("data"), &["--regions", "4"]);
+    for workload in ["A", "b", "C", "D", "F"] {
+        let found = measure(&["--addr", &server.redis, "--workload", workload, "--value-bytes", "100"]);
+        assert!(spent.iter().all(|field| found[field].is_null()), "{found}");
+    }
+    measure(&["--addr", &server.redis, "--mix", "9:1", "--pipeline", "1"]);
+    let mut command = Command::new(binary());
+    let (status, _, complaint) = run(command.args(["bench", "kv", "--mix", "1:1", "--workload", "A"]));
+    assert_eq!(status.code(), Some(2), "{complaint}");
 }

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
 use skep_engine::{LocalCluster, LocalConfig};
 
+use super::Failure;
 use super::bench_load::{Load, Shape};
+use super::bench_report::{Report, Spent};
 use super::signals::StopSignals;
-use super::{Failure, say};
 use crate::units::parse_size;
 
 /// How long the load runs before it is measured: connections, caches and the log's first segments settle.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub(super) const WARM_UP: Duration = Duration::from_secs(2);
 
 /// How long the first elections may take.
 const READY_MAX: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ const READY_MAX: Duration = Duration::from_secs(60);
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// How often somebody who waits for elections looks whether it is time to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What one store takes before it answers that it is busy: writes, and bytes of them. Beyond, the errors of stores
 /// that refuse would be measured.
@@ -40,7 +40,7 @@ const WRITE_OVERHEAD_BYTES: u64 = 128;
 const STORES: u64 = 3;
 
 /// What is said when somebody asks to stop before there is a result.
-const NOT_MEASURED: &str = "interrupted; nothing was measured";
+pub(super) const NOT_MEASURED: &str = "interrupted; nothing was measured";
 
 /// What file systems that keep everything in memory call themselves: tmpfs and ramfs.
 const MEMORY_FILE_SYSTEMS: [i64; 2] = [0x0102_1994, 0x8584_58f6];
@@ -70,25 +70,10 @@ pub(super) struct EngineArgs {
     data: PathBuf,
 }
 
-fn value_size(written: &str) -> Result<u64, String> {
+pub(super) fn value_size(written: &str) -> Result<u64, String> {
     let bytes = parse_size(written).map_err(|error| error.to_string())?;
     let max = skep_engine::VALUE_BYTES_MAX as u64;
     if bytes <= max { Ok(bytes) } else { Err(format!("a value has at most {max} bytes")) }
-}
-
-/// What was measured.
-#[derive(Serialize, Debug)]
-struct Report {
-    ops_per_second: f64,
-    p50_us: u64,
-    p99_us: u64,
-    p999_us: u64,
-    errors: u64,
-    cpu_us_per_op: f64,
-    syncs_per_second: f64,
-    /// Entries appended by syncs completed, both summed over the stores: each write is an entry on each
-    /// store.
-    entries_per_sync: f64,
 }
 
 pub(super) fn run(args: &EngineArgs) -> Result<(), Failure> {
@@ -106,8 +91,7 @@ pub(super) fn run(args: &EngineArgs) -> Result<(), Failure> {
     drop(directory);
     let report = report?;
     closed?;
-    say(&if args.json { to_json(&report)? } else { to_text(args, &report) });
-    Ok(())
+    report.say(args.json, &about(args))
 }
 
 /// Refuses a load that stores would refuse.
@@ -125,7 +109,7 @@ fn check_size(args: &EngineArgs) -> Result<(), Failure> {
     )))
 }
 
-fn wait_ready(cluster: &LocalCluster, is_asked_to_stop: &AtomicBool) -> Result<(), Failure> {
+pub(super) fn wait_ready(cluster: &LocalCluster, is_asked_to_stop: &AtomicBool) -> Result<(), Failure> {
     let end = Instant::now() + READY_MAX;
     loop {
         let Err(error) = cluster.wait_ready(LOOK_EVERY) else { return Ok(()) };
@@ -156,22 +140,11 @@ fn measure(
     let after = Costs::now(cluster);
     let measured = load.finish(DRAIN_MAX).map_err(Failure::not_done)?;
     let seconds = after.at.duration_since(before.at).as_secs_f64();
-    let operations = measured.latency_us.len();
-    let (entries, syncs) = (after.entries - before.entries, after.syncs - before.syncs);
-    Ok(Report {
-        ops_per_second: rounded(operations as f64 / seconds),
-        p50_us: measured.latency_us.value_at_quantile(0.5),
-        p99_us: measured.latency_us.value_at_quantile(0.99),
-        p999_us: measured.latency_us.value_at_quantile(0.999),
-        errors: measured.errors,
-        cpu_us_per_op: rounded((after.cpu - before.cpu).as_secs_f64() * 1e6 / operations.max(1) as f64),
-        syncs_per_second: rounded(syncs as f64 / seconds),
-        entries_per_sync: rounded(entries as f64 / syncs.max(1) as f64),
-    })
+    Ok(Report::new(&measured.latency_us, measured.errors, seconds, Some(after.since(&before))))
 }
 
 /// What had been spent at a moment.
-struct Costs {
+pub(super) struct Costs {
     at: Instant,
     cpu: Duration,
     entries: u64,
@@ -179,7 +152,16 @@ struct Costs {
 }
 
 impl Costs {
-    fn now(cluster: &LocalCluster) -> Costs {
+    /// What was spent from then to now.
+    pub(super) fn since(&self, before: &Costs) -> Spent {
+        Spent {
+            cpu_us: (self.cpu - before.cpu).as_secs_f64() * 1e6,
+            syncs: self.syncs - before.syncs,
+            entries: self.entries - before.entries,
+        }
+    }
+
+    pub(super) fn now(cluster: &LocalCluster) -> Costs {
         let stores = cluster.status().stores.into_iter().filter_map(|store| store.own).collect::<Vec<_>>();
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         Costs {
@@ -191,35 +173,22 @@ impl Costs {
     }
 }
 
-/// Two digits are more than a run can repeat.
-fn rounded(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
-}
-
-fn to_json(report: &Report) -> Result<String, Failure> {
-    serde_json::to_string(report).map_err(|error| Failure::not_done(error.to_string()))
-}
-
-fn to_text(args: &EngineArgs, report: &Report) -> String {
+fn about(args: &EngineArgs) -> String {
     let EngineArgs { clients, pipeline, value_bytes, regions, seconds, .. } = args;
-    let Report { ops_per_second, p50_us, p99_us, p999_us, errors, .. } = report;
-    let Report { cpu_us_per_op, syncs_per_second, entries_per_sync, .. } = report;
     format!(
-        "{clients} clients x {pipeline} writes of {value_bytes} bytes, {regions} regions, 3 stores, {seconds} s\n\
-         writes per second  {ops_per_second:.0}\n\
-         latency            p50 {p50_us} us, p99 {p99_us} us, p99.9 {p999_us} us\n\
-         errors             {errors}\n\
-         CPU per write      {cpu_us_per_op:.1} us\n\
-         syncs per second   {syncs_per_second:.0}, all stores\n\
-         entries per sync   {entries_per_sync:.1}"
+        "{clients} clients x {pipeline} writes of {value_bytes} bytes, {regions} regions, 3 stores, {seconds} s"
     )
 }
 
 /// A directory of this run alone; removed when dropped.
-struct FreshDirectory(PathBuf);
+pub(super) struct FreshDirectory(PathBuf);
 
 impl FreshDirectory {
-    fn below(parent: &Path) -> Result<FreshDirectory, Failure> {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn below(parent: &Path) -> Result<FreshDirectory, Failure> {
         let shown = parent.display();
         let failed =
             |error: &dyn std::fmt::Display| Failure::not_begun(format!("cannot use {shown}: {error}"));

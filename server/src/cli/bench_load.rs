@@ -18,7 +18,7 @@ use skep_engine::{Command, Condition, Engine, Expiry};
 const KEYS: u64 = 100_000;
 
 /// The largest latency that is told apart from larger ones, in microseconds: a minute.
-const LATENCY_US_MAX: u64 = 60_000_000;
+pub(super) const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// How often somebody who sleeps looks whether it is time to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -175,19 +175,34 @@ impl DoneList {
     }
 }
 
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("the bounds are in order")
 }
 
 /// `key:000000012345`, the form that the regions of a new directory are cut for.
-fn key(number: u64) -> Bytes {
+pub(super) fn key(number: u64) -> Bytes {
     Bytes::from(format!("key:{number:012}"))
 }
 
 /// A small generator (xorshift): keys need no more, and it costs less than a write does.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
+    /// A generator of its own.
+    pub(super) fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `count`.
+    pub(super) fn below(&mut self, count: u64) -> u64 {
+        self.next() % count
+    }
+
+    /// A number from 0 on and below 1.
+    pub(super) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -196,7 +211,7 @@ impl Random {
     }
 
     /// Bytes that no file system or disk can compress.
-    fn bytes(&mut self, count: usize) -> Bytes {
+    pub(super) fn bytes(&mut self, count: usize) -> Bytes {
         let mut bytes = Vec::with_capacity(count + 8);
         while bytes.len() < count {
             bytes.extend_from_slice(&self.next().to_le_bytes());
