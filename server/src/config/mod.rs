@@ -97,6 +97,7 @@ impl ServeConfig {
                 request_timeout: duration(values, "client.request_timeout")?,
                 workers: number(values, "store.workers", 1..=THREADS_MAX)? as usize,
                 apply_threads: number(values, "store.apply_threads", 1..=THREADS_MAX)? as usize,
+                memory_limit: Some(number(values, "memory.limit", 0..=(1 << 50))?).filter(|limit| *limit > 0),
                 segment_bytes: number(values, "wal.segment_bytes", (128 << 10)..=(1 << 30))?,
                 timing: Timing {
                     election_min: duration(values, "cluster.election_min")?,

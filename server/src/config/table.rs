@@ -35,11 +35,12 @@ pub struct Key {
 }
 
 /// What the keys of one section have in common, in the order in which they are printed.
-pub const SECTIONS: [(&str, &str); 6] = [
+pub const SECTIONS: [(&str, &str); 7] = [
     ("store", "This store: its data, and where other stores reach it."),
     ("cluster", "The cluster: the same in the configuration of every store of it."),
     ("client", "Redis clients."),
     ("admin", "Probes, `skep status` and the other commands that ask a running server."),
+    ("memory", "What the data of the store takes of the memory of the machine."),
     ("wal", "The log that all regions of the store share."),
     ("log", "What the server says on standard error."),
 ];
@@ -108,6 +109,9 @@ keys! {
     "admin.listen" Text r#""127.0.0.1:7070""#
         "Where probes and `skep status` connect, over HTTP. Port 0: any free one."
         "Loopback, because nobody is asked for a password there.";
+    "memory.limit" Size "0"
+        "Bytes that keys, values and what each pair costs beside may take. Beyond, writes that add to them are refused; reads and deletes go on. 0: no limit."
+        "Give all stores the same; half of what the machine has leaves room for what the log maps and what is under way.";
     "wal.segment_bytes" Size r#""64MiB""#
         "Bytes of a segment of the log: a multiple of 4KiB, 128KiB to 1GiB. A command takes half of one at most."
         "Large enough that changing segments costs nothing, small enough that a few are no waste of disk.";
