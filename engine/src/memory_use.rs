@@ -117,7 +117,7 @@ mod tests {
         assert!(memory.reserve(&put(490)).is_ok(), "what was refused keeps no room");
         drop(first);
         assert!(memory.reserve(&put(520)).is_ok());
-        region.set(600);
+        region.set(700);
         assert!(memory.reserve(&put(520)).is_err());
         drop(region);
         assert_eq!((memory.used(), memory.reserve(&put(520)).is_ok()), (0, true));
