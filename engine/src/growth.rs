@@ -22,7 +22,8 @@ pub(crate) fn growth(command: &Command) -> Option<u64> {
         Command::Move { to, keep, .. } => keep.then(|| pair(to, 0)),
         Command::Batch { writes } => {
             let is_put = |write: &&Write| matches!(write, Write::Put { .. });
-            let bytes: u64 = writes.iter().filter(is_put).map(|put| PAIR_BYTES + write_bytes(put) as u64).sum();
+            let bytes: u64 =
+                writes.iter().filter(is_put).map(|put| PAIR_BYTES + write_bytes(put) as u64).sum();
             (bytes > 0).then_some(bytes)
         }
         Command::Atomic { commands, .. } => {

@@ -100,11 +100,17 @@ mod tests {
 
     use super::*;
     use crate::growth::PAIR_BYTES;
-    use crate::{Condition, Write};
+    use crate::{Condition, Expiry, Write};
 
     fn put(bytes: usize) -> Command {
         let value = Bytes::from(vec![0; bytes]);
-        Command::Put { key: "key".into(), value, condition: Condition::Always, return_old: false }
+        Command::Put {
+            key: "key".into(),
+            value,
+            condition: Condition::Always,
+            expiry: Expiry::Never,
+            return_old: false,
+        }
     }
 
     #[test]

@@ -116,7 +116,13 @@ impl Serving {
             .build()?;
         let socket = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
         let listen = socket.local_addr()?;
-        let config = ServerConfig { listen, data, request_timeout: REQUEST_TIMEOUT, password: None };
+        let config = ServerConfig {
+            listen,
+            data,
+            request_timeout: REQUEST_TIMEOUT,
+            password: None,
+            allow_flush: false,
+        };
         let server = Arc::new(Server::new(cluster, config));
         runtime.spawn(listener::serve(Arc::clone(&server), socket));
         Ok(Serving { runtime, server, address: listen.to_string() })
