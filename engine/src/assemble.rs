@@ -31,7 +31,7 @@ pub(crate) struct Assembled {
     pub(crate) dir: StoreDir,
     pub(crate) parts: StoreParts,
     pub(crate) transport: Arc<TcpTransport>,
-    /// Its regions, as their machines describe them.
+    /// Its regions, as their machines describe them, after what else is known.
     pub(crate) regions: Vec<RegionDescriptor>,
     /// What its workers talk to.
     pub(crate) chart: Arc<Chart>,
@@ -43,12 +43,28 @@ pub(crate) struct Assembled {
     pub(crate) memory: Arc<MemoryUse>,
 }
 
-/// Opens the store in `dir`. `births` are made if the store is not born yet, and then it is.
+/// What a store begins with, besides its directory.
+#[derive(Default)]
+pub(crate) struct Origin {
+    /// Regions that it makes if it is not born yet.
+    pub(crate) births: Vec<Birth>,
+    /// Regions of its cluster. A store that has none itself asks there; one that knows of none at all has lost them.
+    pub(crate) known: Vec<RegionDescriptor>,
+}
+
+impl Origin {
+    /// Nothing but its own.
+    pub(crate) fn births(births: Vec<Birth>) -> Origin {
+        Origin { births, known: Vec::new() }
+    }
+}
+
+/// Opens the store in `dir`. If it is not born yet, then it is.
 pub(crate) fn assemble(
     mut dir: StoreDir,
     settings: &StoreSettings,
     listener: TcpListener,
-    births: Vec<Birth>,
+    origin: Origin,
 ) -> Result<Assembled, Error> {
     let config = store_config(&dir, settings)?;
     let inboxes = Inboxes::new(&config);
@@ -77,10 +93,11 @@ pub(crate) fn assemble(
         watcher: Arc::clone(&chart) as Arc<dyn Watcher>,
     };
     let is_born = dir.identity().is_born;
-    let births = if is_born { Vec::new() } else { births };
+    let births = if is_born { Vec::new() } else { origin.births };
     let parts = StoreParts::open(config, disks(&dir, settings)?, around, births)
         .map_err(|error| Error::Open(format!("{}: {error}", dir.path().display())))?;
-    let regions = hosted(&parts)?;
+    let mut regions = origin.known;
+    regions.extend(hosted(&parts)?);
     if regions.is_empty() {
         return Err(DirectoryError::new(&dir.log(), Problem::Missing).into());
     }

@@ -45,8 +45,9 @@ async fn livez(State(server): State<Arc<Server>>) -> Response {
 
 /// 200 while every key can be served.
 async fn readyz(State(server): State<Arc<Server>>) -> Response {
+    let is_open = server.hosted().waits_for().is_none();
     match ask(server).await {
-        Some(status) if status.is_ready() => (StatusCode::OK, "ok\n").into_response(),
+        Some(status) if is_open && status.is_ready() => (StatusCode::OK, "ok\n").into_response(),
         Some(status) => (StatusCode::SERVICE_UNAVAILABLE, status.verdict + "\n").into_response(),
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -99,7 +99,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store_list,
         };
-        status.verdict = status.judge();
+        status.verdict = hosted.waits_for().unwrap_or_else(|| status.judge());
         status
     }
 

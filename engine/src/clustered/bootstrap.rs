@@ -14,7 +14,7 @@ use super::judge::{self, Heard, Step};
 use super::watch::Watch;
 use super::{Doorman, Phase, Shared, introduction, others, round};
 use crate::Error;
-use crate::assemble::{Assembled, assemble};
+use crate::assemble::{Assembled, Origin, assemble};
 use crate::engine::Engine;
 use crate::store_dir::{Found, NO_CLUSTER, StoreDir};
 
@@ -36,8 +36,6 @@ pub(super) struct Bootstrap {
 pub(super) enum Next {
     /// It is outside of any cluster.
     Outside(Bootstrap),
-    /// It has no part yet in the cluster that it belongs to.
-    Joining(Bootstrap),
     /// It is open.
     Watch(Watch),
 }
@@ -55,19 +53,10 @@ impl Bootstrap {
     /// What the directory says: a founder's store is opened at once.
     pub(super) fn begin(self, heard: &[Heard]) -> Result<Next, Error> {
         self.doorman.says(self.introduction());
-        let identity = *self.dir.identity();
-        let is_founder = self
-            .promise
-            .as_ref()
-            .is_some_and(|promise| promise.founders().contains(&(identity.store, identity.uuid)));
-        match (identity.cluster == NO_CLUSTER, is_founder) {
-            (true, _) => Ok(Next::Outside(self)),
-            (false, true) => self.open(heard).map(Next::Watch),
-            (false, false) => {
-                self.shared.set_phase(joining());
-                Ok(Next::Joining(self))
-            }
+        if self.dir.identity().cluster == NO_CLUSTER {
+            return Ok(Next::Outside(self));
         }
+        self.open(heard).map(Next::Watch)
     }
 
     /// One round while the store is outside of any cluster.
@@ -88,12 +77,10 @@ impl Bootstrap {
                 founding.write(self.dir.path())?;
                 self.promise = Some(founding);
                 self.dir.set_cluster(cluster)?;
-                self.doorman.says(self.introduction());
                 self.shared.tell(format!(
                     "the other stores have cluster {cluster} already: joining it as a new store"
                 ));
-                self.shared.set_phase(joining());
-                return Ok(Next::Joining(self));
+                return self.open(&heard).map(Next::Watch);
             }
         }
         self.shared.pause(ROUND_PAUSE);
@@ -116,31 +103,40 @@ impl Bootstrap {
         own
     }
 
-    /// Opens a founder's store. Its regions are made if that was not finished.
+    /// Opens the store. A founder's regions are made if that was not finished; one that joins has none, and knows those that
+    /// the founders made: whoever has them now says what became of them.
     fn open(self, heard: &[Heard]) -> Result<Watch, Error> {
         let mut own = self.introduction();
         let Bootstrap { shared, dir, doorman, promise } = self;
         let is_new = !dir.identity().is_born;
-        let births = promise.as_ref().map_or_else(Vec::new, |founding| founding.births(dir.identity().store));
+        let store = dir.identity().store;
         let listener = doorman
             .hand_over()
             .map_err(|error| Error::Open(format!("it cannot listen for other stores: {error}")))?;
-        own.set_stage(Stage::Member);
+        let is_founder = promise
+            .as_ref()
+            .is_some_and(|founding| founding.founders().contains(&(store, dir.identity().uuid)));
+        let origin = match &promise {
+            Some(founding) if is_founder => Origin::births(founding.births(store)),
+            Some(founding) => Origin { births: Vec::new(), known: founding.descriptors() },
+            None => Origin::default(),
+        };
+        own.set_stage(if is_founder { Stage::Member } else { Stage::Joining });
         if let Some(founding) = &promise {
             // What the cluster was made with, whatever the configuration says by now.
             (own.regions, own.plan) = (founding.regions, founding.plan);
         }
         let settings = shared.config.settings();
-        let assembled = assemble(dir, &settings, listener, births)?;
+        let assembled = assemble(dir, &settings, listener, origin)?;
         assembled.transport.introduce(own.clone());
         let mut watch = Watch::new(Arc::clone(&shared), own, promise, Arc::clone(&assembled.transport));
         watch.meet(heard);
-        if is_new {
+        if is_new && is_founder {
             connect(&shared, &assembled, &mut watch);
         }
         let engine = Engine::start(assembled, &settings, is_new)?;
         let _ = shared.engine.set(engine); // nobody else sets it
-        shared.set_phase(Phase::Open);
+        watch.settle();
         Ok(watch)
     }
 }
@@ -158,27 +154,17 @@ fn connect(shared: &Shared, assembled: &Assembled, watch: &mut Watch) {
     }
 }
 
-fn joining() -> Phase {
-    Phase::Joining("this store is new to the cluster and has no part in it yet".into())
-}
-
 impl Next {
     /// The body of the store's thread.
     pub(super) fn run(self) {
-        let (mut next, shared) = match self {
-            Next::Outside(ref bootstrap) | Next::Joining(ref bootstrap) => {
-                let shared = Arc::clone(&bootstrap.shared);
-                (self, shared)
-            }
-            Next::Watch(watch) => return watch.run(),
+        let shared = match &self {
+            Next::Outside(bootstrap) => Arc::clone(&bootstrap.shared),
+            Next::Watch(watch) => watch.shared(),
         };
+        let mut next = self;
         while !shared.is_stopping() {
             let step = match next {
                 Next::Outside(bootstrap) => bootstrap.look_around(),
-                Next::Joining(bootstrap) => {
-                    shared.pause(ROUND_PAUSE);
-                    Ok(Next::Joining(bootstrap))
-                }
                 Next::Watch(watch) => return watch.run(),
             };
             next = match step {

@@ -4,7 +4,7 @@
 //! start: own directory looked at, the others asked once -> refused in words, nothing touched
 //!        member already -> opened
 //!        else  bootstrap: rounds of questions -> promise -> founded -> opened       (thread, judge.rs decides)
-//!                                             -> others have founded without it -> joining
+//!                                             -> others have founded without it -> opened, with no regions
 //! opened: watch: addresses of stores that are away are asked again and again        (the same thread)
 //! ```
 
@@ -36,6 +36,7 @@ mod founding;
 mod judge;
 mod round;
 mod status;
+mod succession;
 mod watch;
 
 /// Stores of such a cluster, at most: each region has a replica on every one of them. Beyond: [`Error::Refused`].
@@ -56,7 +57,7 @@ pub struct ClusteredStore {
 pub enum Phase {
     /// There is no cluster yet, for this reason.
     Forming(String),
-    /// It belongs to a cluster that others founded, and has no part in it yet.
+    /// It serves what the others have in a cluster that they founded, and has no replicas of some regions yet.
     Joining(String),
     /// It is open.
     Open,

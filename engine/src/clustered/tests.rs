@@ -164,6 +164,34 @@ fn a_directory_that_was_wiped_does_not_found_again_and_its_old_name_is_gone() {
 }
 
 #[test]
+fn a_store_that_lost_its_directory_is_replaced_by_the_one_that_has_its_address() {
+    let place = place(3);
+    let start = |at: usize| {
+        let config = ClusteredConfig { replace_after: Duration::from_millis(500), ..place.config(at) };
+        ClusteredStore::start(config, TcpListener::bind(&place.addresses[at]).unwrap()).unwrap()
+    };
+    let mut stores: Vec<ClusteredStore> = (0..3).map(start).collect();
+    stores.iter().for_each(opens);
+    put(&stores[0], "a", "1");
+    let lost = stores[2].engines()[0].store_id();
+    stores.pop().unwrap().close().unwrap();
+    fs::remove_dir_all(place.dir(2)).unwrap();
+    let new = start(2);
+    wait("the new store's replicas", || {
+        new.phase() == Phase::Open && new.status().is_some_and(|now| now.losable == 1)
+    });
+    wait("the end of the old one", || {
+        let status = stores[0].status().unwrap();
+        status.losable == 1 && status.stores.len() == 3 && status.stores.iter().all(|store| store.id != lost)
+    });
+    // What it has, it has: with it alone and one other, everything is there.
+    stores.remove(0).close().unwrap();
+    put(&new, "b", "2");
+    assert_eq!(get(&new, "a").as_deref(), Some("1"));
+    assert_eq!(get(&stores[0], "b").as_deref(), Some("2"));
+}
+
+#[test]
 fn a_founder_that_is_wiped_before_the_cluster_is_founded_is_not_missed() {
     let place = place(3);
     let one = place.start(0);

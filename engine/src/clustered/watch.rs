@@ -6,19 +6,23 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use skep_raftstore::codec::Introduction;
+use skep_raftstore::codec::{Introduction, Stage};
 use skep_raftstore::transport::tcp::{PeerState, TcpTransport};
 
 use super::founding::Founding;
 use super::judge::{self, Heard};
-use super::{Shared, others, round};
+use super::succession::{Scene, Succession};
+use super::{Phase, Shared, others, round, status};
 
 /// How long between two rounds while somebody is missing.
 const MISSING_PAUSE: Duration = Duration::from_millis(200);
 /// How long while everybody is here.
 const QUIET_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long one round of replacing a store takes at most: in between, the others are looked after.
+const REPLACE_AT_A_TIME: Duration = Duration::from_secs(2);
 
 /// The watch of a store that is open.
 pub(super) struct Watch {
@@ -28,6 +32,7 @@ pub(super) struct Watch {
     transport: Arc<TcpTransport>,
     /// What each address is now, as far as it was met.
     met: BTreeMap<String, SocketAddr>,
+    succession: Succession,
 }
 
 impl Watch {
@@ -37,15 +42,56 @@ impl Watch {
         founding: Option<Founding>,
         transport: Arc<TcpTransport>,
     ) -> Watch {
-        Watch { shared, own, founding, transport, met: BTreeMap::new() }
+        Watch { shared, own, founding, transport, met: BTreeMap::new(), succession: Succession::default() }
     }
 
     /// The body of the store's thread.
     pub(super) fn run(mut self) {
         while !self.shared.is_stopping() {
             let is_complete = self.look();
+            self.settle();
+            self.replace_lost();
             self.shared.pause(if is_complete { QUIET_PAUSE } else { MISSING_PAUSE });
         }
+    }
+
+    /// Gives the place of a store that is gone for good to the one that came in its stead. Whoever leads a region does it for
+    /// that region; that several stores ask does no harm.
+    fn replace_lost(&mut self) {
+        let Some(engine) = self.shared.engine.get() else { return };
+        let (regions, peers) = (engine.region_status(), self.transport.peer_states());
+        let mut replicas = BTreeMap::new();
+        for region in &regions {
+            for store in status::members(std::slice::from_ref(region)) {
+                *replicas.entry(store).or_insert(0) += 1;
+            }
+        }
+        let own = engine.store_id();
+        let listed = others(&self.shared.config).len();
+        let scene = Scene { own, replicas: &replicas, regions: regions.len(), peers: &peers, listed };
+        let patience = self.shared.config.replace_after;
+        let Some((lost, new)) = self.succession.next(&scene, Instant::now(), patience) else { return };
+        self.shared.tell(format!("store {lost} is gone and {new} has its address: {new} takes its place"));
+        let progress = engine.replace_store(lost, new, REPLACE_AT_A_TIME);
+        if progress.left.is_empty() {
+            self.shared.tell(format!("store {new} has taken the place of {lost}"));
+            self.transport.remove_peer(lost);
+        }
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// A store that has joined is open when it has a replica of every region.
+    pub(super) fn settle(&self) {
+        let Some(engine) = self.shared.engine.get() else { return };
+        let (own, all) = (engine.region_status().len(), engine.regions().len());
+        self.shared.set_phase(if own >= all || self.own.stage() == Some(Stage::Member) {
+            Phase::Open
+        } else {
+            Phase::Joining(format!("this store is new to the cluster and has {own} of {all} regions so far"))
+        });
     }
 
     /// Asks at the addresses whose store is not connected. Whether there was none.

@@ -10,7 +10,7 @@ use skep_raftstore::store::{RegionStatus, Store, StoreStatus};
 use skep_raftstore::transport::tcp::TcpTransport;
 
 use crate::agenda::Agenda;
-use crate::assemble::{self, Assembled, assemble};
+use crate::assemble::{self, Assembled, Origin, assemble};
 use crate::config::{EngineConfig, Opened, StoreSettings};
 use crate::descriptor::RegionDescriptor;
 use crate::directory::Directory;
@@ -98,7 +98,11 @@ impl Engine {
         let stores = [dir.identity().store];
         let births =
             if is_new { plan::births(&plan::regions(regions, &stores), &stores, 0) } else { Vec::new() };
-        Engine::start(assemble(dir, &settings, assemble::listen(listen)?, births)?, &settings, is_new)
+        Engine::start(
+            assemble(dir, &settings, assemble::listen(listen)?, Origin::births(births))?,
+            &settings,
+            is_new,
+        )
     }
 
     /// Gives a store its threads.

@@ -16,7 +16,7 @@ use std::thread;
 use skep_raftstore::ids::{Life, StoreId};
 
 use super::cluster_file::{ClusterFile, Member};
-use crate::assemble::{Assembled, assemble, listen};
+use crate::assemble::{Assembled, Origin, assemble, listen};
 use crate::config::{LOOPBACK, LocalConfig};
 use crate::limits::{REGIONS_MAX, STORES_MAX};
 use crate::store_dir::{self, CLUSTER, DirectoryError, Found, IDENTITY, Identity, Problem, StoreDir, files};
@@ -125,7 +125,7 @@ fn open_stores(file: &ClusterFile, config: &LocalConfig) -> Result<Vec<Assembled
     let open = &|at: usize| {
         let dir = open_directory(&store_path(&config.dir, at), file, &file.stores[at])?;
         let births = if file.is_formed { Vec::new() } else { plan::births(&file.regions, &names, at) };
-        assemble(dir, &config.settings(), listen(LOOPBACK)?, births)
+        assemble(dir, &config.settings(), listen(LOOPBACK)?, Origin::births(births))
     };
     thread::scope(|scope| {
         let opening: Vec<_> = (0..names.len()).map(|at| scope.spawn(move || open(at))).collect();
