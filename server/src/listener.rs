@@ -61,6 +61,8 @@ async fn serve_when_open(server: Arc<Server>, stream: TcpStream, peer: SocketAdd
             // As above.
             let _ = stream
                 .try_write(b"-LOADING the store is not open yet: `skep status` says what it waits for\r\n");
+            // What the client has sent is taken: left lying, it would make the system throw the answer away.
+            while matches!(stream.try_read(&mut [0; 4096]), Ok(1..)) {}
             return;
         }
         tokio::time::sleep(OPEN_PAUSE).await;

@@ -140,7 +140,8 @@ fn read_all(from: &mut impl Read) -> String {
     text
 }
 
-fn wait(child: &mut Child) -> ExitStatus {
+/// How a process ended.
+pub fn wait(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().expect("its state is known") {
