@@ -167,7 +167,8 @@ impl World {
             descent: Descent::Genesis,
             campaign: store == 1,
         };
-        let births = if store <= 3 && machine.life == 1 { vec![birth] } else { Vec::new() };
+        // Whoever opens a store says again what it was born with: what is there, or was, is left alone.
+        let births = if store <= 3 { vec![birth] } else { Vec::new() };
         let parts = StoreParts::open(config, disks, around, births).expect("it opens");
         parts.learn(REGION, founders());
         machine.parts = Some(parts);

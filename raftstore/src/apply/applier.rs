@@ -108,6 +108,10 @@ impl Applier {
             (State::Stopped | State::Vacant(_), Job::ReadHere { reply, .. }) => {
                 reply(Err("it has no state here".to_owned()));
             }
+            (State::Stopped, Job::Restore(received)) => {
+                let (region, why) = (self.region, "it has stopped".to_owned());
+                pass.sink.outcome(ApplyOutcome::NotRestored { region, received: *received, why });
+            }
             (State::Stopped, _) => {}
             (_, Job::Stop) => self.state = State::Stopped,
             (State::Failed(why), Job::Restore(received)) => {

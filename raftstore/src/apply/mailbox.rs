@@ -37,9 +37,18 @@ pub struct ApplyHandle(pub(super) Arc<Mailbox>);
 impl ApplyHandle {
     /// Puts `job` behind all that were pushed before. Wakes a thread only if none is busy with this region.
     pub fn push(&self, job: Job) {
+        self.put(|jobs| jobs.push_back(job));
+    }
+
+    /// Ends the machine before anything that waits: what that would need may be gone.
+    pub fn stop(&self) {
+        self.put(|jobs| jobs.push_front(Job::Stop));
+    }
+
+    fn put(&self, put: impl FnOnce(&mut VecDeque<Job>)) {
         let must_schedule = {
             let mut queue = self.0.queue.lock();
-            queue.jobs.push_back(job);
+            put(&mut queue.jobs);
             !std::mem::replace(&mut queue.is_scheduled, true)
         };
         if must_schedule {

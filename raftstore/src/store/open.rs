@@ -20,6 +20,7 @@ use super::config::StoreConfig;
 use super::error::OpenError;
 use super::inbox::{Control, Inboxes};
 use super::opening::Opening;
+use super::removal::tombstone;
 use super::request::Request;
 use super::status::{Counters, RegionStatus};
 use super::sync::{SyncSignal, Syncer};
@@ -196,10 +197,13 @@ fn maintain(wal: Arc<Wal>, sync: SyncSignal, inboxes: Arc<Inboxes>) -> Maintain 
     })
 }
 
-/// Makes the regions that are not there yet, durably.
+/// Makes the regions that are not there yet and never were, durably.
 fn bear(wal: &Wal, births: &[Birth], batch_bytes_max: u64) -> Result<(), OpenError> {
     let mut batch = Batch::new();
-    for birth in births.iter().filter(|birth| wal.state(birth.region.stream(), BIRTH).is_none()) {
+    let is_new = |birth: &&Birth| {
+        wal.state(birth.region.stream(), BIRTH).is_none() && tombstone(wal, birth.region).is_none()
+    };
+    for birth in births.iter().filter(is_new) {
         birth.write(HardState::default(), &mut batch);
         if batch.bytes() >= batch_bytes_max {
             wal.append(&mut batch)?;

@@ -15,6 +15,9 @@ use crate::snapshot::{KeeperOutcome, KeeperTask};
 impl Worker {
     pub(super) fn take_outcome(&mut self, outcome: ApplyOutcome, now: Tick) {
         let Some(slot) = self.slot(outcome.region()) else { return };
+        if self.replica(slot).is_elsewhere() {
+            return self.take_last_outcome(outcome);
+        }
         match outcome {
             ApplyOutcome::Applied { at, replies, size, description, .. } => {
                 self.describe(slot, description);
@@ -59,6 +62,9 @@ impl Worker {
 
     pub(super) fn take_kept(&mut self, outcome: KeeperOutcome, now: Tick) {
         let Some(slot) = self.slot(outcome.region()) else { return };
+        if self.replica(slot).is_elsewhere() {
+            return self.take_last_kept(outcome);
+        }
         match outcome {
             KeeperOutcome::Checkpointed { at, .. } => self.checkpointed(slot, at, now),
             KeeperOutcome::Pinning { through, .. } => self.unpin(slot, through, now),

@@ -10,17 +10,17 @@
 //! message brings one back.
 
 use bytes::Bytes;
-use skep_wal::{Lsn, StateName};
+use skep_wal::{Lsn, StateName, Wal};
 
 use super::birth::{Birth, Descent};
 use super::newborn::Newborn;
 use super::replica::{Condition, Replica, Slot};
 use super::worker::Worker;
-use crate::apply::Job;
+use crate::apply::ApplyOutcome;
 use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
 use crate::message::{Refusal, Refused, Removal, StoreMessage};
 use crate::raft::{Body, HardState, Membership, Message, Raft, Standing, Start};
-use crate::snapshot::KeeperTask;
+use crate::snapshot::{KeeperOutcome, KeeperTask};
 
 const TOMBSTONE: StateName = StateName(3);
 
@@ -146,7 +146,7 @@ impl Worker {
         let (region, id) = (replica.region, replica.id());
         replica.condition = Condition::Elsewhere;
         replica.standing = Standing { term: replica.standing.term, ..Standing::default() };
-        replica.apply.push(Job::Stop);
+        replica.apply.stop();
         (replica.compact, replica.armed) = (None, None);
         if let Some(effects) = &mut replica.effects {
             effects.clear();
@@ -164,6 +164,29 @@ impl Worker {
         self.tell_keeper(KeeperTask::Forget(region));
         let target = self.leader_to_try(slot);
         self.restart_lane(slot, target, now);
+    }
+
+    /// The last words of a machine that has ended.
+    pub(super) fn take_last_outcome(&self, outcome: ApplyOutcome) {
+        match outcome {
+            ApplyOutcome::Restored { received, .. } | ApplyOutcome::NotRestored { received, .. } => {
+                self.tell_keeper(KeeperTask::Discard(received));
+            }
+            ApplyOutcome::Applied { .. }
+            | ApplyOutcome::Split { .. }
+            | ApplyOutcome::SnapshotTaken { .. }
+            | ApplyOutcome::Failed { .. } => {}
+        }
+    }
+
+    /// What the keeper has done for a region that is no longer here.
+    pub(super) fn take_last_kept(&self, outcome: KeeperOutcome) {
+        match outcome {
+            KeeperOutcome::Received(received) => self.tell_keeper(KeeperTask::Discard(received)),
+            KeeperOutcome::Adopted(received) => self.tell_keeper(KeeperTask::Forget(received.region)),
+            KeeperOutcome::Checkpointed { region, .. } => self.tell_keeper(KeeperTask::Forget(region)),
+            KeeperOutcome::Pinning { .. } | KeeperOutcome::Sent { .. } => {}
+        }
     }
 
     /// Confirms what is durable by now.
@@ -198,7 +221,7 @@ impl Worker {
             Some(_) => {}
             None => {
                 let apply = self.shared.pool.register_vacant(region, self.shared.factory.clone());
-                apply.push(Job::Stop);
+                apply.stop();
                 let mut place = Replica::new(region, raft(self), apply, Bytes::new());
                 place.condition = Condition::Elsewhere;
                 self.host(place);
@@ -207,9 +230,14 @@ impl Worker {
     }
 
     fn tombstone(&self, region: RegionId) -> Option<ReplicaId> {
-        let bytes = self.shared.wal.state(region.stream(), TOMBSTONE)?;
-        Some(ReplicaId(u64::from_le_bytes(*bytes.first_chunk()?)))
+        tombstone(&self.shared.wal, region)
     }
+}
+
+/// The last replica of a region that was here and is gone.
+pub(super) fn tombstone(wal: &Wal, region: RegionId) -> Option<ReplicaId> {
+    let bytes = wal.state(region.stream(), TOMBSTONE)?;
+    Some(ReplicaId(u64::from_le_bytes(*bytes.first_chunk()?)))
 }
 
 /// Whether a replica was a member and is none any more, by what is committed. One whose name is newer than the membership was
