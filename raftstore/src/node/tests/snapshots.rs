@@ -101,3 +101,21 @@ fn repeated_pieces_and_answers_change_nothing() {
     }
     assert_eq!((cluster.machine(late).restored, cluster.machine(late).commands.len()), (1, 30));
 }
+
+/// An answer that comes again while the next piece is on its way does not send that piece again.
+#[test]
+fn a_repeated_answer_sends_nothing() {
+    let (mut cluster, _, late) = with_a_late_follower();
+    let mut pieces = 0;
+    for _ in 0..15 {
+        (1..=3).for_each(|id| drop(cluster.step(id, Event::Tick)));
+        while let Some(message) = cluster.network.pop_front() {
+            pieces += usize::from(matches!(message.content, Content::Snapshot(_)));
+            if matches!(message.content, Content::Received(_)) {
+                cluster.deliver(message.clone());
+            }
+            cluster.deliver(message);
+        }
+    }
+    assert_eq!((pieces, cluster.machine(late).restored), (3, 1));
+}
