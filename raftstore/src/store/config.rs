@@ -32,6 +32,9 @@ pub(super) const LANE_CHECK_TICKS: u64 = 10;
 /// A lane that got no answer for this long starts over: its frames, or the answers, were lost.
 pub(super) const LANE_RETRY_TICKS: u64 = 100;
 
+/// How often this doubles while the same leader stays silent. It may only be slow, and everything sent again is work.
+pub(super) const LANE_RETRY_DOUBLINGS_MAX: u32 = 2;
+
 /// How often the election timer of a replica without a machine is put off.
 pub(super) const VACANT_CHECK_TICKS: u64 = 100;
 

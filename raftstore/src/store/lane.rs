@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::config::MESSAGE_BYTES_ABOUT;
+use super::config::{LANE_RETRY_DOUBLINGS_MAX, LANE_RETRY_TICKS, MESSAGE_BYTES_ABOUT};
 use super::request::{Reply, SubmitError};
 use crate::ids::{ReplicaId, Tick};
 use crate::message::{RequestKind, SubmitItem};
@@ -41,6 +41,8 @@ pub(super) struct Lane {
     position: u64,
     target: Option<ReplicaId>,
     heard: Tick,
+    /// How often in a row it heard nothing of this target for so long that it started over.
+    stalls: u32,
     /// How often it was sent on since it was last answered, or looked at.
     hops: u32,
 }
@@ -63,7 +65,16 @@ pub(super) struct Freed {
 
 impl Lane {
     pub(super) fn new(now: Tick) -> Lane {
-        Lane { taken: VecDeque::new(), sent: 0, attempt: 0, position: 0, target: None, heard: now, hops: 0 }
+        Lane {
+            taken: VecDeque::new(),
+            sent: 0,
+            attempt: 0,
+            position: 0,
+            target: None,
+            heard: now,
+            stalls: 0,
+            hops: 0,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,7 +98,9 @@ impl Lane {
     /// Starts over, towards `target`. Nothing is sent before [`next_run`](Lane::next_run).
     pub(super) fn restart(&mut self, attempt: u64, target: Option<ReplicaId>, now: Tick) {
         self.attempt = attempt;
-        self.target = target;
+        if std::mem::replace(&mut self.target, target) != target {
+            self.stalls = 0;
+        }
         self.sent = 0;
         self.position = 0;
         self.heard = now;
@@ -122,6 +135,7 @@ impl Lane {
         if at == 0 {
             // Only the oldest counts: if its answer was lost, those to later ones must not hide it.
             self.heard = now;
+            self.stalls = 0;
         }
         let bytes = std::mem::take(&mut self.taken[at].body).len();
         reply(result);
@@ -167,9 +181,13 @@ impl Lane {
         self.hops = 0;
     }
 
-    /// Whether something was sent `ticks` ago and nothing was heard since.
-    pub(super) fn is_stalled(&self, now: Tick, ticks: u64) -> bool {
-        !self.taken.is_empty() && now.since(self.heard) >= ticks
+    /// Whether something was sent long ago and nothing was heard since. It counts: each time in a row, up to a limit, is
+    /// waited for twice as long as the one before.
+    pub(super) fn stall(&mut self, now: Tick) -> bool {
+        let patience = LANE_RETRY_TICKS << self.stalls.min(LANE_RETRY_DOUBLINGS_MAX);
+        let is_stalled = !self.taken.is_empty() && now.since(self.heard) >= patience;
+        self.stalls += u32::from(is_stalled);
+        is_stalled
     }
 
     fn drop_answered(&mut self) {
@@ -232,6 +250,23 @@ mod tests {
         assert_eq!((run.position, run.lowest), (0, 2));
         assert_eq!(seqs(Some(run)), [2, 4]);
         assert_eq!(answers.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_leader_that_stays_silent_is_asked_less_and_less_often() {
+        let (mut lane, _) = lane_of(2);
+        let mut restarts = Vec::new();
+        for now in 2..1400 {
+            if lane.stall(Tick(now)) {
+                lane.restart(now, lane.target(), Tick(now));
+                restarts.push(now);
+            }
+        }
+        assert_eq!(restarts, [101, 301, 701, 1101]);
+        lane.answer(1, Ok(Bytes::new()), Tick(1400));
+        assert!(!lane.stall(Tick(1499)) && lane.stall(Tick(1500)), "it was heard: from the beginning");
+        lane.restart(9, Some(ReplicaId(2)), Tick(1500));
+        assert!(lane.stall(Tick(1600)), "another leader: from the beginning");
     }
 
     #[test]

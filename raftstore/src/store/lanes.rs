@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::config::{LANE_CHECK_TICKS, LANE_RETRY_TICKS, ticks};
+use super::config::{LANE_CHECK_TICKS, ticks};
 use super::lane::{Lane, Run};
 use super::replica::{Condition, Slot};
 use super::request::{Request, SubmitError};
@@ -146,7 +146,7 @@ impl Worker {
         let Some(lane) = &mut replica.lane else { return };
         lane.rest();
         let freed = lane.expire(now);
-        let is_lost = lane.target().is_none() && leader.is_some() || lane.is_stalled(now, LANE_RETRY_TICKS);
+        let is_lost = lane.target().is_none() && leader.is_some() || lane.stall(now);
         if lane.is_empty() {
             replica.lane = None;
             self.active_lanes.remove(&slot);

@@ -3,8 +3,11 @@
 //! Commands are taken from each store as one unbroken run (see `lane.rs`), proposed in the order of their arrival, and
 //! answered when they are applied. A read is answered from the state after everything that was proposed before it in
 //! its lane, and after everything that was committed when it arrived.
+//!
+//! What was proposed in this reign and is not applied yet is not proposed again when a later attempt carries it: its answer
+//! is still to come. Once it is applied it is: the answer may have been lost, and the state machine knows it by its number.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -23,6 +26,8 @@ struct Accepted {
     lowest: u64,
     /// The last entry that was proposed for this store.
     last_proposed: Index,
+    /// The numbers of those that earlier attempts brought, and whose answers were still to come when this one began.
+    under_way: BTreeSet<u64>,
 }
 
 /// A command that was taken and not proposed yet.
@@ -46,6 +51,8 @@ pub(super) struct Leading {
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     wanted: VecDeque<Wanted>,
+    /// What was wanted and is with the apply threads.
+    applying: VecDeque<Wanted>,
     /// A change under way: nothing is proposed or read before this entry is applied.
     change: Option<Index>,
     rounds: VecDeque<Round>,
@@ -98,9 +105,11 @@ impl Leading {
                 *freed -= if is_kept { 0 } else { waiting.body.len() };
                 is_kept
             });
+            let under_way = self.applying.iter().chain(&self.wanted);
             *accepted = Accepted {
                 attempt: run.attempt,
                 last_proposed: accepted.last_proposed,
+                under_way: under_way.filter(|wanted| wanted.to.store == from).map(|w| w.to.seq).collect(),
                 ..Accepted::default()
             };
         }
@@ -115,7 +124,7 @@ impl Leading {
         }
         accepted.position += run.items.len() as u64;
         accepted.lowest = accepted.lowest.max(run.lowest);
-        for item in run.items {
+        for item in run.items.into_iter().filter(|item| !accepted.under_way.contains(&item.seq)) {
             self.waiting_bytes += item.body.len();
             let to = ReplyTo { store: from, seq: item.seq };
             self.waiting.push_back(Waiting { to, kind: item.kind, body: item.body });
@@ -200,7 +209,15 @@ impl Leading {
     /// Who waits for the entries through `index`.
     pub(super) fn wanted_through(&mut self, index: Index) -> Vec<Wanted> {
         let count = self.wanted.partition_point(|wanted| wanted.index <= index);
-        self.wanted.drain(..count).collect()
+        let wanted: Vec<Wanted> = self.wanted.drain(..count).collect();
+        self.applying.extend(&wanted);
+        wanted
+    }
+
+    /// Everything through `index` is applied, and its answers are on their way.
+    pub(super) fn applied(&mut self, index: Index) {
+        let count = self.applying.partition_point(|wanted| wanted.index <= index);
+        self.applying.drain(..count);
     }
 
     /// The reads that may be answered once everything through `index` is applied.
@@ -270,6 +287,26 @@ mod tests {
         leading.take(StoreId(8), run(1, 0, &[2]), LIMIT).unwrap();
         leading.take(STORE, run(6, 0, &[4, 6]), LIMIT).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6], "the other store's stays");
+        assert_eq!(leading.waiting_bytes, 0);
+    }
+
+    #[test]
+    fn a_later_attempt_brings_nothing_twice_whose_answer_is_still_to_come() {
+        let mut leading = Leading::default();
+        leading.take(STORE, run(5, 0, &[2, 4]), LIMIT).unwrap();
+        leading.take(StoreId(8), run(1, 0, &[6]), LIMIT).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6]);
+        // Its log is slow: the lane heard nothing and sends everything again, and then once more.
+        leading.take(STORE, run(6, 0, &[2, 4, 6]), LIMIT).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 13), [6], "the other store's 6 is another command");
+        assert_eq!(leading.wanted_through(Index(10)).len(), 1);
+        leading.take(STORE, run(7, 0, &[2, 4, 6]), LIMIT).unwrap();
+        leading.take(STORE, run(7, 3, &[8]), LIMIT).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 14), [8], "what is being applied is answered, too");
+        // The answer to the first was lost: only that one comes again.
+        leading.applied(Index(10));
+        leading.take(STORE, run(8, 0, &[2, 4, 6, 8]), LIMIT).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 15), [2]);
         assert_eq!(leading.waiting_bytes, 0);
     }
 

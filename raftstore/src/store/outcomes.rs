@@ -22,7 +22,9 @@ impl Worker {
             ApplyOutcome::Applied { at, replies, size, description, .. } => {
                 self.describe(slot, description);
                 self.sized(slot, size);
-                self.replica(slot).applied = at.index;
+                let replica = self.replica(slot);
+                replica.applied = at.index;
+                replica.leading.iter_mut().for_each(|leading| leading.applied(at.index));
                 self.step_raft(slot, now, Event::Applied(at.index));
                 self.replies.push((slot, replies));
             }
