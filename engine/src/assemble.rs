@@ -9,7 +9,7 @@ use std::time::Duration;
 use skep_raftstore::ids::RegionId;
 use skep_raftstore::machine::{Fatal, MachineFactory, StateMachine};
 use skep_raftstore::store::{
-    Birth, Disks, Inboxes, StoreConfig, StoreParts, Surroundings, SystemClock, TICK, Watcher,
+    Birth, Disks, Inboxes, StoreConfig, StoreParts, Surroundings, SystemClock, TICK,
 };
 use skep_raftstore::transport;
 use skep_raftstore::transport::tcp::{TcpLimits, TcpTransport};
@@ -20,9 +20,11 @@ use crate::config::{StoreSettings, Timing};
 use crate::descriptor::RegionDescriptor;
 use crate::engine::chart::Chart;
 use crate::engine::steward::Errand;
+use crate::limits::COMMAND_BYTES_MAX;
 use crate::machine::MemoryMachine;
 use crate::memory_use::MemoryUse;
 use crate::region::RegionMachine;
+use crate::router::Router;
 use crate::store_dir::{DirectoryError, Problem, StoreDir};
 use crate::{Error, draw};
 
@@ -33,8 +35,8 @@ pub(crate) struct Assembled {
     pub(crate) transport: Arc<TcpTransport>,
     /// Its regions, as their machines describe them, after what else is known.
     pub(crate) regions: Vec<RegionDescriptor>,
-    /// What its workers talk to.
-    pub(crate) chart: Arc<Chart>,
+    /// What its workers tell about regions.
+    pub(crate) router: Arc<Router>,
     /// The way to its steward.
     pub(crate) errands: (Sender<Errand>, Receiver<Errand>),
     /// When its values expire.
@@ -83,14 +85,16 @@ pub(crate) fn assemble(
     .map_err(|error| Error::Open(format!("it cannot listen for other stores: {error}")))?;
     let agenda = Arc::new(Agenda::default());
     let errands = channel();
-    let chart = Arc::new(Chart::new(errands.0.clone()));
+    let command_bytes_max = COMMAND_BYTES_MAX.min(settings.segment_bytes as usize / 2);
+    let router = Router::new(Some(settings.request_timeout), command_bytes_max);
+    let chart = Chart { router: Arc::clone(&router), steward: errands.0.clone() };
     let memory = MemoryUse::new(settings.memory_limit);
     let around = Surroundings {
         clock: Arc::new(SystemClock::new()),
         transport: Arc::clone(&transport) as Arc<dyn transport::Transport>,
         factory: Arc::new(MemoryMachines { agenda: Arc::clone(&agenda), memory: Arc::clone(&memory) }),
         inboxes,
-        watcher: Arc::clone(&chart) as Arc<dyn Watcher>,
+        watcher: Arc::new(chart),
     };
     let is_born = dir.identity().is_born;
     let births = if is_born { Vec::new() } else { origin.births };
@@ -104,7 +108,7 @@ pub(crate) fn assemble(
     if !is_born {
         dir.set_born()?;
     }
-    Ok(Assembled { dir, parts, transport, regions, chart, errands, agenda, memory })
+    Ok(Assembled { dir, parts, transport, regions, router, errands, agenda, memory })
 }
 
 /// Takes the address that other stores connect to.

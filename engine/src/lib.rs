@@ -63,6 +63,7 @@ mod memory_use;
 mod plan;
 mod region_ids;
 mod reply_bytes;
+mod router;
 mod sessions;
 mod store_dir;
 mod sweeper;

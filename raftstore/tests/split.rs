@@ -1,7 +1,5 @@
 //! A region is split on one store, which is stopped at every point that matters: nothing is lost, and the child is what it
 //! was.
-//!
-//! The machines know no keys: they hold words, and the command `split N W` hands all words from W on to region N.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,130 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use skep_raftstore::ids::{Life, RegionId, ReplicaId, StoreId, Tick};
-use skep_raftstore::machine::{Child, Committed, Fatal, MachineFactory, SnapshotSource, Stamp, StateMachine};
+use skep_raftstore::ids::{Life, RegionId, Tick};
 use skep_raftstore::message::RequestKind;
-use skep_raftstore::raft::{Index, LogPos, Membership, Role, Term};
+use skep_raftstore::raft::{Index, Role};
 use skep_raftstore::store::{
     Birth, Clock, Descent, Disks, Inboxes, NoWatcher, RegionStatus, Request, StoreConfig, StoreParts,
     Surroundings,
 };
-use skep_raftstore::transport::{Lane, Transport};
 use skep_wal::{MemDisk, WalConfig};
 
-const STORE: StoreId = StoreId(1);
-const PARENT: RegionId = RegionId::new(STORE, 1);
-const CHILD: RegionId = RegionId::new(STORE, 2);
-const REPLICA: ReplicaId = ReplicaId::new(1, STORE);
+use words::{CHILD, Makes, Nowhere, PARENT, STORE, Ticking, members, replica_on};
 
-#[derive(Default)]
-struct Words {
-    at: LogPos,
-    words: Vec<String>,
-    children: Vec<Child>,
-}
-
-struct Page(LogPos, String);
-
-impl SnapshotSource for Page {
-    fn at(&self) -> LogPos {
-        self.0
-    }
-
-    fn write_to(self: Box<Self>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-        write!(out, "{} {} {}", self.0.index.0, self.0.term.0, self.1)
-    }
-}
-
-impl Words {
-    fn split(&mut self, number: &str, from: &str) {
-        let (stay, go) = self.words.drain(..).partition(|word| word.as_str() < from);
-        self.words = stay;
-        let machine = Box::new(Words { at: self.at, words: go, children: Vec::new() });
-        let region = RegionId::new(STORE, number.parse().expect("a number"));
-        let membership = Membership::of_voters(vec![REPLICA]);
-        self.children.push(Child { region, genesis: Bytes::new(), membership, at: self.at, machine });
-    }
-}
-
-impl StateMachine for Words {
-    fn applied(&self) -> LogPos {
-        self.at
-    }
-
-    fn apply(&mut self, batch: &[Committed], replies: &mut Vec<Bytes>) -> Result<(), Fatal> {
-        for entry in batch {
-            self.at = LogPos { index: entry.index, term: entry.term };
-            let body = String::from_utf8_lossy(&entry.body).into_owned();
-            match body.split(' ').collect::<Vec<_>>()[..] {
-                ["split", number, from] => self.split(number, from),
-                [""] => {}
-                _ => self.words.push(body),
-            }
-            replies.push(Bytes::from_static(b"done"));
-        }
-        Ok(())
-    }
-
-    fn take_children(&mut self) -> Vec<Child> {
-        std::mem::take(&mut self.children)
-    }
-
-    fn read(&mut self, _: &Bytes) -> Bytes {
-        Bytes::from(self.words.join(" "))
-    }
-
-    fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, Fatal> {
-        Ok(Box::new(Page(self.at, self.words.join(" "))))
-    }
-
-    fn restore(&mut self, from: &mut dyn std::io::Read) -> Result<(), Fatal> {
-        let mut text = String::new();
-        from.read_to_string(&mut text).map_err(|error| Fatal(error.to_string()))?;
-        let mut parts = text.split(' ');
-        let mut number = || parts.next().and_then(|part| part.parse().ok()).expect("a number");
-        self.at = LogPos { index: Index(number()), term: Term(number()) };
-        self.words = parts.filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        Ok(())
-    }
-
-    fn size(&self) -> u64 {
-        self.words.iter().map(|word| word.len() as u64).sum()
-    }
-
-    fn digest(&self) -> u64 {
-        self.size()
-    }
-}
-
-struct Makes;
-
-impl MachineFactory for Makes {
-    fn create(&self, _: RegionId, _: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {
-        Ok(Box::new(Words::default()))
-    }
-}
-
-#[derive(Default)]
-struct Ticking(AtomicU64);
-
-impl Clock for Ticking {
-    fn now(&self) -> Tick {
-        Tick(self.0.load(Ordering::Relaxed))
-    }
-
-    fn stamp(&self) -> Stamp {
-        Stamp(1)
-    }
-}
-
-struct Nowhere;
-
-impl Transport for Nowhere {
-    fn send(&self, _: StoreId, _: Lane, _: Bytes) -> bool {
-        false
-    }
-}
+mod words;
 
 /// The disks of a store, and the store while it runs.
 struct World {
@@ -170,9 +56,9 @@ impl World {
         let around = Surroundings { clock: self.clock.clone(), transport, factory, inboxes, watcher };
         let birth = Birth {
             region: PARENT,
-            replica: REPLICA,
-            membership: Membership::of_voters(vec![REPLICA]),
-            genesis: Bytes::new(),
+            replica: replica_on(1),
+            membership: members(&[1]),
+            genesis: Bytes::from_static(&[1]),
             descent: Descent::Genesis,
             campaign: true,
         };

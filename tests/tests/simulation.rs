@@ -52,6 +52,7 @@ fn nothing_is_lost_and_nothing_stale_is_read() {
     println!("{count} seeds: {total:?}");
     assert!(failures.is_empty(), "{} seeds failed\n{}", failures.len(), failures.join("\n"));
     assert!(count < SEEDS || total.installed > 0, "no snapshot reached anybody: {total:?}");
+    assert!(count < SEEDS || total.splits > 0, "nothing was split: {total:?}");
 }
 
 /// Runs the seed named by SKEP_SIM_SEED, and tells what happens.
@@ -96,4 +97,10 @@ fn a_store_that_answers_before_the_sync_is_caught() {
 fn a_log_that_skips_the_sync_is_caught() {
     let found = caught(&Plan { wal_mutant: Some(skep_wal::Mutant::SkipSync), ..crash_heavy() });
     println!("{:?}", found.expect("a log that skips the sync was not caught"));
+}
+
+#[test]
+fn a_region_that_does_not_wait_for_what_was_split_off_is_caught() {
+    let found = caught(&Plan { store_mutant: Some(Mutant::ForgetChildren), ..crash_heavy() });
+    println!("{:?}", found.expect("a region that forgets its children was not caught"));
 }

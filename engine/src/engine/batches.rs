@@ -11,8 +11,8 @@ impl Engine {
     /// those of one region in the order of their writes. An error if one of the writes is impossible; then nothing of
     /// it needs to be begun.
     pub fn batches(&self, writes: impl IntoIterator<Item = Write>) -> Result<Vec<Command>, Error> {
-        let table = self.inner.directory.table();
-        let bytes_max = self.inner.command_bytes_max;
+        let table = self.inner.router.table();
+        let bytes_max = self.inner.router.command_bytes_max();
         let mut regions = BTreeMap::<_, Vec<(usize, Vec<Write>)>>::new();
         for write in writes {
             limits::check_write(&write)?;

@@ -1,6 +1,6 @@
 //! One store's front: takes commands for any key, sends each to the region that has it, and answers.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,23 +13,19 @@ use crate::agenda::Agenda;
 use crate::assemble::{self, Assembled, Origin, assemble};
 use crate::config::{EngineConfig, Opened, StoreSettings};
 use crate::descriptor::RegionDescriptor;
-use crate::directory::Directory;
-use crate::limits::{COMMAND_BYTES_MAX, REGIONS_MAX};
-use crate::memory_use::{MemoryUse, Reserved};
+use crate::limits::REGIONS_MAX;
+use crate::memory_use::MemoryUse;
 use crate::region_ids::RegionIds;
+use crate::router::Router;
 use crate::store_dir::{self, DirectoryError, Found, Identity, NO_CLUSTER, Problem, StoreDir};
 use crate::{Answer, Command, Error, draw, plan, sweeper};
-use crossing::Crossing;
-use route::{Answered, Route};
 use scan::{count_expiring, count_keys};
 use steward::Errand;
 
 mod batches;
 pub(crate) mod chart;
-mod crossing;
 mod moves;
 mod ranges;
-pub(crate) mod route;
 mod scan;
 pub(crate) mod steward;
 mod typed;
@@ -61,16 +57,12 @@ pub struct Engine {
 struct Inner {
     store: Store,
     transport: Arc<TcpTransport>,
-    directory: Directory,
-    crossing: Crossing,
-    /// How many commands were given.
-    given: AtomicU64,
+    router: Arc<Router>,
     region_ids: RegionIds,
     split_bytes: u64,
     errands: Sender<Errand>,
     memory: Arc<MemoryUse>,
     request_timeout: Duration,
-    command_bytes_max: usize,
     opened: Opened,
     cluster: ClusterId,
     agenda: Arc<Agenda>,
@@ -111,23 +103,22 @@ impl Engine {
         settings: &StoreSettings,
         is_new: bool,
     ) -> Result<Engine, Error> {
-        let Assembled { dir, parts, transport, regions, chart, errands, agenda, memory } = assembled;
+        let Assembled { dir, parts, transport, regions, router, errands, agenda, memory } = assembled;
         let count = regions.len() as u32;
         let region_ids = RegionIds::open(dir.identity().store, &dir.region_ids())?;
         let (sender, receiver) = errands;
+        router.set_store(parts.submitter());
+        router.learn(&regions);
         let store = parts.spawn().map_err(|error| Error::Open(error.to_string()))?;
         let inner = Inner {
             store,
             transport,
-            directory: Directory::default(),
-            crossing: Crossing::default(),
-            given: AtomicU64::new(0),
+            router,
             region_ids,
             split_bytes: settings.split_bytes,
             errands: sender,
             memory,
             request_timeout: settings.request_timeout,
-            command_bytes_max: COMMAND_BYTES_MAX.min(settings.segment_bytes as usize / 2),
             opened: if is_new { Opened::New { regions: count } } else { Opened::Existing { regions: count } },
             cluster: dir.identity().cluster,
             agenda: Arc::clone(&agenda),
@@ -135,8 +126,6 @@ impl Engine {
             _dir: dir,
         };
         let inner = Arc::new(inner);
-        inner.learn(&regions);
-        chart.tell(&inner);
         steward::start(&inner, receiver)?;
         let engine = Engine { inner };
         sweeper::start(&engine, agenda)?;
@@ -157,21 +146,14 @@ impl Engine {
         match command {
             Command::CountKeys { key } => self.count_share(key, count_keys, reply),
             Command::CountExpiring { key } => self.count_share(key, count_expiring, reply),
-            command => match self.routed(&command) {
-                Ok((route, reserved)) => route::submit(&self.inner, route, move |(answer, _)| {
+            command => match self.inner.memory.reserve(&command) {
+                Ok(reserved) => self.inner.router.execute(&command, move |answer| {
+                    // Kept until the command is carried out, or is not.
                     drop(reserved);
                     reply(answer);
                 }),
                 Err(error) => reply(Err(error)),
             },
-        }
-    }
-
-    /// The same; `reply` is also told which region it was that answered.
-    fn execute_knowing(&self, command: &Command, reply: impl for<'a> FnOnce(Answered<'a>) + Send + 'static) {
-        match self.inner.routed(command) {
-            Ok(route) => route::submit(&self.inner, route, reply),
-            Err(error) => reply((Err(error), None)),
         }
     }
 
@@ -181,30 +163,22 @@ impl Engine {
     ///
     /// How many are under way is for the caller to limit: they are not counted with the others.
     pub fn execute_stale(&self, query: Command, reply: impl FnOnce(Result<Answer, Error>) + Send + 'static) {
-        match self.inner.routed_here(&query) {
-            Ok(route) => route::submit_here(&self.inner, route, query, reply),
-            Err(error) => reply(Err(error)),
-        }
-    }
-
-    /// Where `command` goes, and the room that is kept for what it may add.
-    fn routed(&self, command: &Command) -> Result<(Route, Reserved), Error> {
-        Ok((self.inner.routed(command)?, self.inner.memory.reserve(command)?))
+        self.inner.router.execute_here(query, reply);
     }
 
     /// Which region has `key`, as far as this store knows.
     pub fn region_of(&self, key: &[u8]) -> RegionId {
-        self.inner.directory.table().region_of(key).id
+        self.inner.router.table().region_of(key).id
     }
 
     /// The region that has `key`, as far as this store knows.
     pub fn region_at(&self, key: &[u8]) -> RegionDescriptor {
-        self.inner.directory.table().region_of(key).clone()
+        self.inner.router.table().region_of(key).clone()
     }
 
     /// All regions, in the order of their keys, as far as this store knows.
     pub fn regions(&self) -> Vec<RegionDescriptor> {
-        self.inner.directory.table().regions()
+        self.inner.router.table().regions()
     }
 
     /// The store's name.
@@ -296,10 +270,6 @@ fn new_identity(cluster: Option<ClusterId>) -> Result<Identity, Error> {
 }
 
 impl Inner {
-    fn next_given(&self) -> u64 {
-        self.given.fetch_add(1, Ordering::Relaxed)
-    }
-
     fn close(&self, hand_over: Duration) {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return;
@@ -309,7 +279,7 @@ impl Inner {
         let _ = self.errands.send(Errand::Stop);
         self.store.hand_over(hand_over);
         self.store.stop();
-        self.stop_crossing(&Error::StoreStopped("it was closed".into()));
+        self.router.stop(&Error::StoreStopped("it was closed".into()));
         self.transport.stop();
     }
 }

@@ -8,12 +8,13 @@ use skep_raftstore::ids::{RegionId, StoreId};
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::store::{RegionStatus, Request};
 
-use super::{Engine, Inner, route};
+use super::{Engine, Inner};
 use crate::Error;
 use crate::change_bytes::{self, Split};
 use crate::descriptor::RegionDescriptor;
 use crate::limits::{SPLIT_KEY_BYTES_MAX, SPLIT_PIECES_MAX};
 use crate::reply_bytes::{self, Reply};
+use crate::router::route;
 use crate::ticket::{Promise, Ticket, promise};
 
 /// How often a split is asked for again because the region has changed meanwhile.
@@ -63,7 +64,7 @@ impl Engine {
             promise.keep(Err(Error::KeyTooLarge { bytes: key.len() }));
             return ticket;
         }
-        let region = self.inner.directory.table().region_of(&key).clone();
+        let region = self.inner.router.table().region_of(&key).clone();
         let asked = Asked { key, began: Instant::now(), hops: 0, promise };
         self.inner.ask_split(&region, asked);
         ticket
@@ -131,12 +132,12 @@ impl Inner {
 
     /// The region is something else by now: by what it says itself, or by what this store knows of the key.
     fn ask_split_again(self: &Arc<Self>, regions: &[RegionDescriptor], asked: Asked) {
-        self.learn(regions);
+        self.router.learn(regions);
         if asked.hops >= HOPS_MAX {
             return asked.promise.keep(Err(Error::NoRegion));
         }
         let said = regions.iter().find(|region| region.contains(&asked.key)).cloned();
-        let region = said.unwrap_or_else(|| self.directory.table().region_of(&asked.key).clone());
+        let region = said.unwrap_or_else(|| self.router.table().region_of(&asked.key).clone());
         self.ask_split(&region, Asked { hops: asked.hops + 1, ..asked });
     }
 
@@ -148,7 +149,7 @@ impl Inner {
 
     /// Cuts a region into about so many pieces of about as many bytes. Waits for the answers.
     pub(super) fn split_by_size(&self, region: RegionId, pieces: u32) -> Result<(), Error> {
-        let known = self.directory.table().regions().into_iter().find(|known| known.id == region);
+        let known = self.router.table().regions().into_iter().find(|known| known.id == region);
         let region = known.ok_or(Error::NoRegion)?;
         let query = change_bytes::encode_cuts(region.epoch.version, pieces);
         let mut keys = match self.wait_for(region.id, (RequestKind::Read, query))? {

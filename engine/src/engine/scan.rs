@@ -79,7 +79,7 @@ impl Engine {
         question: Question,
         reply: impl FnOnce(Result<Answer, Error>) + Send + 'static,
     ) {
-        let end = self.inner.directory.table().region_of(&key).end.clone();
+        let end = self.inner.router.table().region_of(&key).end.clone();
         let sum = Sum::of(question, 1, |total| reply(total.map(|total| Answer::Integer(total as i64))));
         count(self.clone(), sum, key, end);
     }
@@ -113,7 +113,7 @@ impl Scan {
 fn count(engine: Engine, sum: Arc<Mutex<Sum>>, start: Bytes, end: Option<Bytes>) {
     let next = engine.clone();
     let question = sum.lock().question;
-    engine.execute_knowing(&question(start), move |(answer, region)| {
+    engine.inner.router.execute_knowing(&question(start), move |(answer, region)| {
         let is_before_end = |beyond: &Bytes| end.as_ref().is_none_or(|end| beyond < end);
         let rest = region.and_then(|region| region.end.clone()).filter(is_before_end);
         let kept = sum.lock().add(answer, rest.is_none());

@@ -58,9 +58,9 @@ fn run(inner: &Weak<Inner>, errands: &Receiver<Errand>) {
             Err(RecvTimeoutError::Timeout) => {}
         }
         let Some(inner) = inner.upgrade() else { return };
-        inner.expire();
+        inner.router.expire();
         if let Some(why) = inner.store.failed() {
-            inner.stop_crossing(&Error::StoreStopped(why));
+            inner.router.stop(&Error::StoreStopped(why));
         }
         let now = Instant::now();
         let due: Vec<Try> = tries.extract_if(.., |one| one.at <= now).collect();

@@ -92,6 +92,8 @@ pub struct StoreConfig {
 pub enum Mutant {
     /// What waits for durability leaves at once.
     ReplyEarly,
+    /// A region that was split does not wait until what was split off is durable by itself.
+    ForgetChildren,
 }
 
 impl StoreConfig {

@@ -17,10 +17,11 @@ use super::config::TICK;
 use super::error::OpenError;
 use super::inbox::{Control, Turned};
 use super::open::{Hosted, StoreParts};
-use super::request::{Reply, Request, SubmitError};
+use super::request::{Reply, Request};
 use super::status::{RegionStatus, StoreStatus};
+use super::submitter::Submitter;
 use super::worker::{Shared, Worker};
-use crate::apply::{ApplyPool, Job};
+use crate::apply::ApplyPool;
 use crate::ids::{RegionId, ReplicaId, StoreId};
 use crate::raft::{Membership, Role};
 use crate::snapshot::KeeperTask;
@@ -140,15 +141,9 @@ impl Store {
     /// Answers a query from the replica of `region` that is here, whoever leads it and however far behind this one is. No
     /// other store is asked. Never blocks.
     pub fn read_here(&self, region: RegionId, query: Bytes, reply: Reply) {
-        let inboxes = &self.inner.shared.inboxes;
-        if inboxes.is_stopped() {
-            return reply(Err(SubmitError::StoreStopped(inboxes.stop_reason())));
-        }
-        let Some(handle) = self.inner.pool.handle(region) else { return reply(Err(SubmitError::NoRegion)) };
-        let reply = Box::new(move |answer: Result<Bytes, String>| {
-            reply(answer.map_err(SubmitError::RegionStopped));
-        });
-        handle.push(Job::ReadHere { query, reply });
+        let Shared { config, inboxes, .. } = &*self.inner.shared;
+        let (id, inboxes, pool) = (config.id, inboxes.clone(), self.inner.pool.clone());
+        Submitter { id, inboxes, pool }.read_here(region, query, reply);
     }
 
     /// Asks the leader of `region`, if it is here, to hand over to `to`.

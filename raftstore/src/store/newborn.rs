@@ -11,7 +11,7 @@
 //!    leads until it is given one, by its parent or by a snapshot.
 //! 4. *worker*: the replica is hosted; it leads at once if it may, or its election timer is armed.
 //!
-//! If the region has a replica here already, that stays what it is, with its log and its votes (it *adopts* the birth): one
+//! A replica that was removed is not born again. If the region has a replica here already, that stays what it is, with its log and its votes (it *adopts* the birth): one
 //! that is vacant takes the machine, a blank one, which has promised nothing, becomes what the birth says, any other is further
 //! on.
 
@@ -55,7 +55,12 @@ impl Newborn {
 impl Worker {
     /// See the page of this file.
     pub(super) fn bear(&mut self, newborn: Newborn, now: Tick) {
-        match self.slot(newborn.birth.region) {
+        let Birth { region, replica, .. } = newborn.birth;
+        if self.tombstone(region).is_some_and(|gone| replica <= gone) {
+            // It was here and was removed: a split that is applied again does not bring it back.
+            return self.tell_durable(&newborn.birth);
+        }
+        match self.slot(region) {
             Some(slot) if !self.replica(slot).is_elsewhere() => self.adopt(slot, newborn, now),
             Some(_) | None => self.make(newborn, now),
         }
@@ -148,12 +153,16 @@ impl Worker {
         let replica = self.replica(slot);
         let is_durable = !replica.is_vacant && replica.awaited_by.is_none();
         match awaited_by(birth) {
-            Some(parent) if is_durable => {
-                let child = birth.region;
-                self.shared.inboxes.owner_control(parent, Control::ChildDurable { parent, child });
-            }
+            Some(_) if is_durable => self.tell_durable(birth),
             Some(parent) => replica.awaited_by = Some(parent),
             None => {}
+        }
+    }
+
+    fn tell_durable(&self, birth: &Birth) {
+        if let Some(parent) = awaited_by(birth) {
+            let child = birth.region;
+            self.shared.inboxes.owner_control(parent, Control::ChildDurable { parent, child });
         }
     }
 }

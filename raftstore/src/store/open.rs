@@ -23,6 +23,7 @@ use super::opening::Opening;
 use super::removal::tombstone;
 use super::request::Request;
 use super::status::{Counters, RegionStatus};
+use super::submitter::Submitter;
 use super::sync::{SyncSignal, Syncer};
 use super::watcher::Watcher;
 use super::worker::{Shared, Worker};
@@ -141,6 +142,12 @@ impl StoreParts {
             limits: KeeperLimits::default(),
         });
         Ok(StoreParts { workers, syncer, pool, keeper, shared, hosted })
+    }
+
+    /// A way to submit commands that outlives this.
+    pub fn submitter(&self) -> Submitter {
+        let Shared { config, inboxes, pool, .. } = &*self.shared;
+        Submitter { id: config.id, inboxes: inboxes.clone(), pool: pool.clone() }
     }
 
     /// Takes a command, as [`Store::submit`](super::Store::submit) does.

@@ -71,7 +71,7 @@ impl Worker {
         }
     }
 
-    /// A leader speaks to a replica that is not here: it is made, unless it was here and is gone.
+    /// A leader speaks to a replica that is not here: it is made if the leader goes on, unless it was here and is gone.
     pub(super) fn bear_by_message(&mut self, region: RegionId, from: StoreId, message: &Message) {
         let leads = matches!(message.body, Body::Append { .. } | Body::Heartbeat { .. });
         let (own, to) = (self.shared.config.id, message.to);
@@ -83,7 +83,8 @@ impl Worker {
             return self.outbox.push(from, &StoreMessage::Removed(removal));
         }
         // What ran here before must have ended: its last words would be taken for those of the new one.
-        if self.shared.pool.handle(region).is_none() {
+        let has_ended = self.shared.pool.handle(region).is_none();
+        if has_ended && self.strangers.heard(region, self.shared.clock.now()) {
             let birth = Birth {
                 region,
                 replica: to,
@@ -229,7 +230,7 @@ impl Worker {
         }
     }
 
-    fn tombstone(&self, region: RegionId) -> Option<ReplicaId> {
+    pub(super) fn tombstone(&self, region: RegionId) -> Option<ReplicaId> {
         tombstone(&self.shared.wal, region)
     }
 }

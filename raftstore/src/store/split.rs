@@ -19,11 +19,12 @@ use crate::snapshot::KeeperTask;
 impl Worker {
     /// Makes replicas of what this region's machine has split off.
     pub(super) fn split(&mut self, slot: Slot, children: Vec<(Child, StoreId)>) {
+        let is_forgetful = self.shared.forgets_children();
         for (child, proposer) in children {
             let own = self.shared.config.id;
             let Some(id) = replica_on(&child, own) else { continue };
             let replica = self.replica(slot);
-            if !replica.children.contains(&child.region) {
+            if !replica.children.contains(&child.region) && !is_forgetful {
                 replica.children.push(child.region);
             }
             let still_leads = replica.is_leader() && replica.standing.term == child.at.term;

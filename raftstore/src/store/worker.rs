@@ -25,6 +25,7 @@ use super::outbox::Outbox;
 use super::removal::Grave;
 use super::replica::{Replica, Slot};
 use super::status::Counters;
+use super::strangers::Strangers;
 use super::sync::SyncSignal;
 use super::watcher::Watcher;
 use super::wheel::Wheel;
@@ -106,6 +107,17 @@ impl Shared {
     const fn replies_early(&self) -> bool {
         false
     }
+
+    /// A wrong build: children are not waited for.
+    #[cfg(feature = "mutants")]
+    pub(super) fn forgets_children(&self) -> bool {
+        self.config.mutant == Some(super::config::Mutant::ForgetChildren)
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    pub(super) const fn forgets_children(&self) -> bool {
+        false
+    }
 }
 
 /// See the page of this file.
@@ -141,6 +153,7 @@ pub struct Worker {
     pub(super) removed: Vec<Slot>,
     /// What is to be told to whom once it is durable.
     pub(super) graves: Vec<Grave>,
+    pub(super) strangers: Strangers,
     pub(super) is_disk_full: bool,
     pub(super) is_stopped: bool,
 }
@@ -169,6 +182,7 @@ impl Worker {
             again: Vec::new(),
             removed: Vec::new(),
             graves: Vec::new(),
+            strangers: Strangers::default(),
             is_disk_full: false,
             is_stopped: false,
             shared,

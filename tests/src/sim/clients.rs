@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use skep_engine::{
-    Answer, Command, Condition, Error, Expiry, ExpiryCondition, RegionDescriptor, Stamp, by_hand,
-};
-use skep_raftstore::store::{Request, StoreParts, SubmitError};
+use skep_engine::by_hand::Front;
+use skep_engine::{Answer, Command, Condition, Error, Expiry, ExpiryCondition, Stamp};
 
 use super::chance::Chance;
 use super::linear::Operation;
@@ -19,11 +17,10 @@ const VALUE_BYTES_MAX: u64 = 900;
 /// Values expire at some time of the simulation, or after its end.
 const EXPIRES_MS_MAX: u64 = 60_000;
 
-type Replies = Arc<Mutex<Vec<(usize, Result<Bytes, SubmitError>)>>>;
+type Replies = Arc<Mutex<Vec<(usize, Result<Answer, Error>)>>>;
 
 /// See the page of this file.
 pub(super) struct Clients {
-    regions: Vec<RegionDescriptor>,
     keys: Vec<Bytes>,
     clients: Vec<Client>,
     operations: Vec<Recorded>,
@@ -50,14 +47,13 @@ struct Recorded {
 }
 
 impl Clients {
-    pub(super) fn new(regions: Vec<RegionDescriptor>, keys: u64, clients: usize, stores: usize) -> Clients {
+    pub(super) fn new(keys: u64, clients: usize, stores: usize) -> Clients {
         // Spread over the regions, whose boundaries lie between these keys.
         let keys =
             (0..keys).map(|number| Bytes::from(format!("key:{:012}", number * 100_000 / keys))).collect();
         let clients =
             (0..clients).map(|number| Client { at: number % stores, waits_for: Vec::new(), next_at: 0 });
         Clients {
-            regions,
             keys,
             clients: clients.collect(),
             operations: Vec::new(),
@@ -104,12 +100,12 @@ impl Clients {
     }
 
     /// A client gives one to three commands about one key to its store, without waiting in between.
-    pub(super) fn ask(&mut self, client: usize, parts: &StoreParts, chance: &mut Chance, next_at: u64) {
+    pub(super) fn ask(&mut self, client: usize, front: &Front, chance: &mut Chance, next_at: u64) {
         let key = chance.below(self.keys.len() as u64) as usize;
         self.clients[client].next_at = next_at;
         if chance.one_in(6) {
             let command = self.draw_expiring(key, chance);
-            self.submit(client, key, command, parts);
+            self.submit(client, key, command, front);
             // No history: when it was over depends on every clock there is. Replicas have to be equal all the same.
             if let Some(recorded) = self.operations.last_mut() {
                 recorded.is_void = true;
@@ -117,28 +113,24 @@ impl Clients {
         }
         for _ in 0..chance.pick(&[1, 1, 1, 2, 3]) {
             let command = self.draw(client, key, chance);
-            self.submit(client, key, command, parts);
+            self.submit(client, key, command, front);
         }
     }
 
     /// A client reads a key.
-    pub(super) fn read(&mut self, client: usize, key: usize, parts: &StoreParts) {
+    pub(super) fn read(&mut self, client: usize, key: usize, front: &Front) {
         let command = Command::Get { key: self.keys[key].clone() };
-        self.submit(client, key, command, parts);
+        self.submit(client, key, command, front);
     }
 
-    fn submit(&mut self, client: usize, key: usize, command: Command, parts: &StoreParts) {
-        let region = self.regions.iter().find(|region| region.contains(&self.keys[key]));
-        let Some(region) = region else { unreachable!("regions tile the key space") };
-        let (region, kind, body) = by_hand::request(region, &command);
+    fn submit(&mut self, client: usize, key: usize, command: Command, front: &Front) {
         self.moment += 1;
         let at = self.operations.len();
-        let operation = Operation { client, command, called: self.moment, returned: None };
+        let operation = Operation { client, command: command.clone(), called: self.moment, returned: None };
         self.operations.push(Recorded { key, operation, is_over: false, is_void: false });
         self.clients[client].waits_for.push(at);
         let replies = self.replies.clone();
-        let reply = Box::new(move |result| replies.lock().push((at, result)));
-        parts.submit(region, Request { kind, body, timeout: None, reply });
+        front.execute(&command, move |result| replies.lock().push((at, result)));
     }
 
     /// A value that expires some time, or what moves time on: in the region of a key, beside it.
@@ -217,7 +209,7 @@ impl Clients {
             recorded.is_over = true;
             hash(at as u64);
             self.clients[recorded.operation.client].waits_for.retain(|waits| *waits != at);
-            match by_hand::answer(result) {
+            match result {
                 Ok(answer) => {
                     hash(1);
                     recorded.operation.returned = Some((self.moment, answer));

@@ -1,6 +1,11 @@
 //! What goes wrong, and when: drawn from the seed, one fault after the other, until they stop and all is healed.
 
-use skep_raftstore::ids::StoreId;
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use skep_engine::by_hand;
+use skep_raftstore::ids::{RegionId, StoreId};
+use skep_raftstore::store::Request;
 use skep_raftstore::transport::memory::{Crash, Link};
 
 use super::clock::RIGHT;
@@ -8,6 +13,12 @@ use super::world::World;
 
 /// A store that is down stays so for so long, in ticks.
 const DOWN_TICKS: std::ops::RangeInclusive<u64> = 1..=250;
+
+/// Regions that splits make in a run, at most.
+const SPLITS_MAX: u32 = 16;
+
+/// The first number of a region that a split makes: far from those that a run begins with.
+const FIRST_NAME: u32 = 1000;
 
 /// The kinds of faults, each as often as it stands here.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +39,10 @@ enum Fault {
     NoisyLinks,
     HealNetwork,
     Transfer,
+    Split,
 }
 
-const ANY: [Fault; 20] = [
+const ANY: [Fault; 24] = [
     Fault::PowerCut,
     Fault::PowerCutSoon,
     Fault::PowerCutSoon,
@@ -51,8 +63,13 @@ const ANY: [Fault; 20] = [
     Fault::HealNetwork,
     Fault::Transfer,
     Fault::Transfer,
+    Fault::Split,
+    Fault::Split,
+    Fault::Split,
+    Fault::Split,
 ];
-const POWER: [Fault; 3] = [Fault::PowerCut, Fault::AllPowerCut, Fault::AllPowerCut];
+const POWER: [Fault; 5] =
+    [Fault::PowerCut, Fault::AllPowerCut, Fault::AllPowerCut, Fault::Split, Fault::Split];
 
 impl World {
     /// Something goes wrong, perhaps.
@@ -103,6 +120,7 @@ impl World {
             Fault::NoisyLinks => self.make_noise(),
             Fault::HealNetwork => self.heal_network(),
             Fault::Transfer => self.transfer(at),
+            Fault::Split => self.split(at),
         }
     }
 
@@ -169,10 +187,41 @@ impl World {
         let status = self.nodes[at].parts.as_ref().map(|parts| parts.region_status()).unwrap_or_default();
         if !status.is_empty() {
             let region = self.chance.pick(&status);
+            if region.membership.voters.is_empty() {
+                return; // it is blank
+            }
             let to = self.chance.pick(&region.membership.voters);
             if let Some(parts) = &self.nodes[at].parts {
                 parts.transfer_leadership(region.region, to);
             }
+        }
+    }
+
+    /// A region is split into two or three, as far as one store knows the regions: by then it may be something else.
+    fn split(&mut self, at: usize) {
+        let regions = self.nodes[at].front.regions();
+        if self.nodes[at].parts.is_none() || regions.is_empty() || self.named >= SPLITS_MAX {
+            return;
+        }
+        let region = self.chance.pick(&regions);
+        let mut keys = BTreeSet::new();
+        for _ in 0..self.chance.pick(&[1, 1, 2]) {
+            let key = self.chance.below(self.clients.keys() as u64) as usize;
+            let behind = if self.chance.one_in(2) { "" } else { "x" };
+            keys.insert(Bytes::from([&self.clients.key(key)[..], behind.as_bytes()].concat()));
+        }
+        keys.retain(|key| *key > region.start && region.contains(key));
+        if keys.is_empty() {
+            return;
+        }
+        let name = |key| {
+            self.named += 1;
+            (RegionId::new(self.nodes[at].id, FIRST_NAME + self.named), key)
+        };
+        let (region, kind, body) = by_hand::split(&region, keys.into_iter().map(name).collect());
+        let reply = Box::new(|_| ());
+        if let Some(parts) = &self.nodes[at].parts {
+            parts.submit(region, Request { kind, body, timeout: None, reply });
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     states: BTreeMap<(StoreId, RegionId), (LogPos, u64)>,
     /// How far each replica was seen to be committed, in its present life.
     commits: BTreeMap<(StoreId, RegionId), Index>,
+    /// Which region answered for a key in a version.
+    answered: BTreeMap<(Vec<u8>, u64), RegionId>,
     pub(super) broken: Option<String>,
     pub(super) elections: u64,
     pub(super) applied: u64,
@@ -28,6 +30,8 @@ pub(super) struct Ledger {
     pub(super) reopened: u64,
     /// Machines replaced by another store's snapshot.
     pub(super) installed: u64,
+    /// Regions that were split off, on all replicas.
+    pub(super) splits: u64,
     pub(super) is_opening: bool,
 }
 
@@ -86,10 +90,30 @@ impl Ledger {
     /// A machine stands at `at` with this digest: replicas are equal at equal index.
     pub(super) fn stands(&mut self, store: StoreId, region: RegionId, at: LogPos, digest: u64) {
         self.states.insert((store, region), (at, digest));
+        self.is_equal(store, region, at, digest);
+    }
+
+    /// A machine was split off. It is the region's, unless that has one already that is further on.
+    pub(super) fn split_off(&mut self, store: StoreId, region: RegionId, at: LogPos, digest: u64) {
+        self.splits += 1;
+        self.states.entry((store, region)).or_insert((at, digest));
+        self.is_equal(store, region, at, digest);
+    }
+
+    fn is_equal(&mut self, store: StoreId, region: RegionId, at: LogPos, digest: u64) {
         let known = *self.digests.entry((region, at.index)).or_insert(digest);
         if known != digest {
             let index = at.index.0;
             self.break_rule(format!("{region} on {store} differs from another replica after entry {index}"));
+        }
+    }
+
+    /// A region answers for a key: in each version of a range, only one does.
+    pub(super) fn answers(&mut self, region: RegionId, key: Vec<u8>, version: u64) {
+        let name = String::from_utf8_lossy(&key).into_owned();
+        let known = *self.answered.entry((key, version)).or_insert(region);
+        if known != region {
+            self.break_rule(format!("{known} and {region} both answer for {name} in version {version}"));
         }
     }
 

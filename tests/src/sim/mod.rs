@@ -53,6 +53,8 @@ pub struct Report {
     pub reopened: u64,
     /// Machines that were replaced by a snapshot of another store.
     pub installed: u64,
+    /// Regions that were split off, on all replicas.
+    pub splits: u64,
     /// Keys whose history was too hard to be searched to the end.
     pub too_hard: u64,
 }
@@ -68,6 +70,7 @@ impl AddAssign for Report {
         self.applied += more.applied;
         self.reopened += more.reopened;
         self.installed += more.installed;
+        self.splits += more.splits;
         self.too_hard += more.too_hard;
     }
 }
@@ -87,6 +90,7 @@ pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violati
         applied: ledger.applied,
         reopened: ledger.reopened,
         installed: ledger.installed,
+        splits: ledger.splits,
         too_hard: world.too_hard,
     };
     drop(ledger);

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use skep_engine::by_hand::Front;
 use skep_raftstore::ids::{Life, StoreId};
-use skep_raftstore::store::{
-    Birth, Clock, Disks, Inboxes, NoWatcher, OpenError, StoreConfig, StoreParts, Surroundings,
-};
+use skep_raftstore::store::{Birth, Clock, Disks, Inboxes, OpenError, StoreConfig, StoreParts, Surroundings};
 use skep_raftstore::transport::Receiver;
 use skep_raftstore::transport::memory::MemoryNetwork;
 
@@ -23,6 +22,8 @@ pub(super) struct Node {
     pub(super) power: Power,
     pub(super) clock: Arc<SimClock>,
     pub(super) parts: Option<StoreParts>,
+    /// Its engine's way to the regions, in this life.
+    pub(super) front: Front,
     life: u64,
     births: Vec<Birth>,
     /// How fast its clock runs.
@@ -53,6 +54,7 @@ impl Node {
             power: Power::new(seed),
             clock: Arc::new(SimClock::new()),
             parts: None,
+            front: Front::default(),
             life: 0,
             births,
             rate: RIGHT,
@@ -73,6 +75,7 @@ impl Node {
     ) -> Result<(), OpenError> {
         self.power.restore();
         self.life += 1;
+        let front = Front::default();
         let config = settings.store(StoreConfig::new(self.id, Life(self.life), seed));
         let inboxes = Inboxes::new(&config);
         let disks =
@@ -82,13 +85,15 @@ impl Node {
             transport: network.endpoint(self.id),
             factory: Arc::new(WatchedMachines::new(self.id, ledger.clone())),
             inboxes: inboxes.clone(),
-            watcher: Arc::new(NoWatcher),
+            watcher: Arc::new(front.clone()),
         };
         // A store whose power went while it was made is made again; one that is there is left alone.
         ledger.lock().is_opening = true;
         let parts = StoreParts::open(config, disks, around, self.births.clone());
         ledger.lock().is_opening = false;
-        self.parts = Some(parts?);
+        let parts = parts?;
+        front.open(&parts);
+        (self.parts, self.front) = (Some(parts), front);
         network.attach(self.id, inboxes as Arc<dyn Receiver>);
         Ok(())
     }

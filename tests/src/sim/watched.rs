@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use skep_engine::by_hand;
 use skep_raftstore::ids::{RegionId, StoreId};
-use skep_raftstore::machine::{Committed, Fatal, MachineFactory, SnapshotSource, StateMachine};
+use skep_raftstore::machine::{Child, Committed, Fatal, MachineFactory, SnapshotSource, StateMachine};
 use skep_raftstore::raft::LogPos;
 
 use super::ledger::Ledger;
@@ -40,6 +40,12 @@ struct Watched {
 }
 
 impl Watched {
+    fn answers(&self, body: &Bytes, reply: &Bytes) {
+        if let Some((key, version)) = by_hand::carried_out(body, reply) {
+            self.ledger.lock().answers(self.region, key, version);
+        }
+    }
+
     fn tell(&self) {
         self.ledger.lock().stands(self.store, self.region, self.machine.applied(), self.machine.digest());
     }
@@ -52,9 +58,25 @@ impl StateMachine for Watched {
 
     fn apply(&mut self, batch: &[Committed], replies: &mut Vec<Bytes>) -> Result<(), Fatal> {
         self.ledger.lock().applies(self.store, self.region, self.machine.applied(), batch);
+        let before = replies.len();
         self.machine.apply(batch, replies)?;
+        for (entry, reply) in batch.iter().zip(&replies[before..]) {
+            self.answers(&entry.body, reply);
+        }
         self.tell();
         Ok(())
+    }
+
+    /// What is split off is watched from its first moment on: it has to be the same everywhere.
+    fn take_children(&mut self) -> Vec<Child> {
+        let watch = |child: Child| {
+            let (region, at, digest) = (child.region, child.machine.applied(), child.machine.digest());
+            self.ledger.lock().split_off(self.store, region, at, digest);
+            let ledger = self.ledger.clone();
+            let machine = Watched { store: self.store, region, machine: child.machine, ledger };
+            Child { machine: Box::new(machine), ..child }
+        };
+        self.machine.take_children().into_iter().map(watch).collect()
     }
 
     fn take_description(&mut self) -> Option<Bytes> {
@@ -62,7 +84,9 @@ impl StateMachine for Watched {
     }
 
     fn read(&mut self, query: &Bytes) -> Bytes {
-        self.machine.read(query)
+        let reply = self.machine.read(query);
+        self.answers(query, &reply);
+        reply
     }
 
     fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, Fatal> {

@@ -1,9 +1,11 @@
 //! The simulated world: stores, network, clients and faults, moved on one tick after the other by one seed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use skep_engine::by_hand;
+use skep_engine::{RegionDescriptor, by_hand};
 use skep_raftstore::ids::{RegionId, StoreId, Tick};
 use skep_raftstore::transport::memory::MemoryNetwork;
 
@@ -40,7 +42,8 @@ pub(super) struct World {
     pub(super) disk_frees_at: Vec<u64>,
     pub(super) crashes: u64,
     pub(super) too_hard: u64,
-    regions: Vec<RegionId>,
+    /// How many regions were named by splits.
+    pub(super) named: u32,
     trace: u64,
     is_told: bool,
 }
@@ -60,13 +63,13 @@ impl World {
             now: 0,
             nodes,
             network,
-            clients: Clients::new(regions.clone(), settings.keys, settings.clients, STORES),
+            clients: Clients::new(settings.keys, settings.clients, STORES),
             ledger: Arc::default(),
             is_healed: false,
             disk_frees_at: vec![u64::MAX; STORES],
             crashes: 0,
             too_hard: 0,
-            regions: regions.iter().map(|region| region.id).collect(),
+            named: 0,
             trace: mixed(seed),
             is_told,
             chance,
@@ -199,10 +202,14 @@ impl World {
 
     fn ask_all(&mut self) {
         for client in 0..self.clients.count() {
-            let Some(parts) = &self.nodes[self.clients.store_of(client)].parts else { continue };
+            let node = &self.nodes[self.clients.store_of(client)];
+            if node.parts.is_none() {
+                continue;
+            }
+            let front = node.front.clone();
             if self.clients.is_due(client, self.now) {
                 let next_at = self.now + self.chance.below(self.settings.think_ticks + 1);
-                self.clients.ask(client, parts, &mut self.chance, next_at);
+                self.clients.ask(client, &front, &mut self.chance, next_at);
             }
         }
     }
@@ -214,8 +221,8 @@ impl World {
         for key in 0..self.clients.keys() {
             for client in 0..self.clients.count().min(STORES) {
                 let at = self.clients.store_of(client);
-                if let Some(parts) = &self.nodes[at].parts {
-                    self.clients.read(client, key, parts);
+                if self.nodes[at].parts.is_some() {
+                    self.clients.read(client, key, &self.nodes[at].front);
                 }
             }
         }
@@ -237,16 +244,53 @@ impl World {
         Ok(())
     }
 
-    /// All replicas come to the same state.
+    /// All replicas come to the same state, and their regions tile the key space.
     fn agree(&mut self) -> Result<(), Violation> {
         let deadline = self.now + REST_TICKS_MAX;
-        while !self.regions.iter().all(|region| self.is_at_rest(*region)) {
+        while let Some(why) = self.unrest() {
             if self.now >= deadline {
-                return self.broken(format!("no rest after {REST_TICKS_MAX} ticks\n{}", self.picture()));
+                return self
+                    .broken(format!("no rest after {REST_TICKS_MAX} ticks, {why}\n{}", self.picture()));
             }
             self.tick()?;
         }
         Ok(())
+    }
+
+    /// What is not as it must be in the end.
+    fn unrest(&self) -> Option<String> {
+        let restless = self.regions().into_iter().find(|region| !self.is_at_rest(*region));
+        let gap = || {
+            let gap = |at| self.gap(at).map(|why| format!("{}: {why}", self.nodes[at].id));
+            (0..self.nodes.len()).find_map(gap)
+        };
+        restless.map(|region| format!("{region} differs from store to store")).or_else(gap)
+    }
+
+    /// Every region that any store has.
+    fn regions(&self) -> BTreeSet<RegionId> {
+        let all =
+            self.nodes.iter().filter_map(|node| node.parts.as_ref()).flat_map(|parts| parts.region_status());
+        all.map(|status| status.region).collect()
+    }
+
+    /// Where the regions of a store, by what their machines say, do not tile the key space.
+    fn gap(&self, at: usize) -> Option<String> {
+        let status = self.nodes[at].parts.as_ref()?.region_status();
+        let described = status.iter().map(|status| RegionDescriptor::decode(&status.description));
+        let mut regions = match described.collect::<Result<Vec<_>, _>>() {
+            Ok(regions) => regions,
+            Err(error) => return Some(format!("a description is {error}")),
+        };
+        regions.sort_by(|a, b| a.start.cmp(&b.start));
+        let mut next = Some(Bytes::new());
+        for region in &regions {
+            if next.as_ref() != Some(&region.start) {
+                return Some(format!("{next:?} should come next, {:?} does", region.start));
+            }
+            next.clone_from(&region.end);
+        }
+        next.map(|next| format!("nobody has {next:?}"))
     }
 
     fn is_at_rest(&self, region: RegionId) -> bool {

@@ -8,12 +8,12 @@ use skep_raftstore::machine::Stamp;
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::store::{Request, SubmitError};
 
-use super::Inner;
+use super::Router;
 use super::crossing::Reply as BoxedReply;
 use crate::descriptor::RegionDescriptor;
 use crate::directory::{Place, Table};
 use crate::reply_bytes::{self, Reply};
-use crate::{Answer, Command, Error, clock, command_bytes, limits};
+use crate::{Answer, Command, Error, command_bytes, limits};
 
 /// How often a command follows a region that has moved. Each answer brings the table up to date, so that more than a
 /// few are a sign of something else.
@@ -27,7 +27,7 @@ pub(super) struct Route {
 }
 
 /// An answer, and the region that gave it, if one did.
-pub(super) type Answered<'a> = (Result<Answer, Error>, Option<&'a RegionDescriptor>);
+pub(crate) type Answered<'a> = (Result<Answer, Error>, Option<&'a RegionDescriptor>);
 
 /// A command that is under way.
 pub(super) struct Pending<F> {
@@ -42,7 +42,7 @@ pub(super) struct Pending<F> {
     pub(super) reply: F,
 }
 
-impl Inner {
+impl Router {
     /// Where `command` goes, if it is a possible one.
     pub(super) fn routed(&self, command: &Command) -> Result<Route, Error> {
         limits::check(command)?;
@@ -50,7 +50,7 @@ impl Inner {
         if bytes > bytes_max {
             return Err(Error::BatchTooLarge { bytes, bytes_max });
         }
-        route(&self.directory.table(), clock::now(), command)
+        route(&self.directory.table(), self.asked(), command)
     }
 
     /// The same for a query that is answered here.
@@ -71,47 +71,50 @@ fn route<B: AsRef<[u8]>>(table: &Table, asked: Stamp, command: &Command<B>) -> R
 }
 
 /// Sends a command for the first time.
-pub(super) fn submit<F>(inner: &Arc<Inner>, route: Route, reply: F)
+pub(super) fn submit<F>(router: &Arc<Router>, route: Route, reply: F)
 where
     F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
     let Route { place, kind, body } = route;
-    let given = inner.next_given();
-    begin(inner, place, Pending { body, kind, began: Instant::now(), given, hops: 0, place: None, reply });
+    let given = router.next_given();
+    begin(router, place, Pending { body, kind, began: Instant::now(), given, hops: 0, place: None, reply });
 }
 
-fn begin<F>(inner: &Arc<Inner>, place: Arc<Place>, pending: Pending<F>)
+fn begin<F>(router: &Arc<Router>, place: Arc<Place>, pending: Pending<F>)
 where
     F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
     if place.flow.enter() {
-        send(inner, place, pending);
+        send(router, place, pending);
     } else {
-        inner.wait(pending.boxed());
+        router.wait(pending.boxed());
     }
 }
 
 /// Asks the replica that is here; if it has no answer, the region's leader.
-pub(super) fn submit_here<F>(inner: &Arc<Inner>, route: Route, query: Command, reply: F)
+pub(super) fn submit_here<F>(router: &Arc<Router>, route: Route, query: Command, reply: F)
 where
     F: FnOnce(Result<Answer, Error>) + Send + 'static,
 {
-    let weak = Arc::downgrade(inner);
+    let weak = Arc::downgrade(router);
     let answered = move |result| match (outcome(result), weak.upgrade()) {
         (Outcome::Done(Ok(answer)), _) => reply(Ok(answer)),
         (_, None) => reply(Err(closed())),
-        (Outcome::Done(Err(_)) | Outcome::Moved(_) | Outcome::Behind, Some(inner)) => {
-            match inner.routed(&query) {
-                Ok(route) => submit(&inner, route, |(answer, _): Answered<'_>| reply(answer)),
+        (Outcome::Done(Err(_)) | Outcome::Moved(_) | Outcome::Behind, Some(router)) => {
+            match router.routed(&query) {
+                Ok(route) => submit(&router, route, |(answer, _): Answered<'_>| reply(answer)),
                 Err(error) => reply(Err(error)),
             }
         }
     };
-    inner.store.read_here(route.place.region.id, route.body, Box::new(answered));
+    match router.store.get() {
+        Some(store) => store.read_here(route.place.region.id, route.body, Box::new(answered)),
+        None => answered(Err(SubmitError::NoRegion)),
+    }
 }
 
 /// Sends a command that has waited, by a table that is about to be in force.
-pub(super) fn send_again(inner: &Arc<Inner>, table: &Table, pending: Pending<BoxedReply>) {
+pub(super) fn send_again(router: &Arc<Router>, table: &Table, pending: Pending<BoxedReply>) {
     let again = match command_bytes::decode(&pending.body) {
         _ if pending.hops >= HOPS_MAX => Err(Error::NoRegion),
         Ok(routed) => route(table, routed.asked, &routed.command),
@@ -119,7 +122,7 @@ pub(super) fn send_again(inner: &Arc<Inner>, table: &Table, pending: Pending<Box
     };
     match again {
         Ok(Route { place, kind, body }) if place.flow.enter() => {
-            send(inner, place, Pending { body, kind, hops: pending.hops + 1, ..pending });
+            send(router, place, Pending { body, kind, hops: pending.hops + 1, ..pending });
         }
         // Only this thread closes flows now, and it does not while it sends.
         Ok(_) => (pending.reply)((Err(Error::NoRegion), None)),
@@ -127,21 +130,21 @@ pub(super) fn send_again(inner: &Arc<Inner>, table: &Table, pending: Pending<Box
     }
 }
 
-fn send<F>(inner: &Arc<Inner>, place: Arc<Place>, mut pending: Pending<F>)
+fn send<F>(router: &Arc<Router>, place: Arc<Place>, mut pending: Pending<F>)
 where
     F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
     let region = place.region.id;
     pending.place = Some(place);
     // Weak: what is under way does not keep a store open whose owner has dropped it.
-    let weak = Arc::downgrade(inner);
+    let weak = Arc::downgrade(router);
     let request = Request {
         kind: pending.kind,
         body: pending.body.clone(),
-        timeout: Some(inner.request_timeout.saturating_sub(pending.began.elapsed())),
+        timeout: router.timeout.map(|timeout| timeout.saturating_sub(pending.began.elapsed())),
         reply: Box::new(move |result| finish(&weak, pending, result)),
     };
-    inner.store.submit(region, request);
+    router.submit(region, request);
 }
 
 /// What an answer means.
@@ -153,20 +156,20 @@ enum Outcome {
     Behind,
 }
 
-fn finish<F>(inner: &Weak<Inner>, pending: Pending<F>, result: Result<Bytes, SubmitError>)
+fn finish<F>(router: &Weak<Router>, pending: Pending<F>, result: Result<Bytes, SubmitError>)
 where
     F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
-    let inner = inner.upgrade();
-    match (outcome(result), inner) {
-        (Outcome::Done(answer), inner) => {
-            if let Some(inner) = inner {
-                inner.left(&pending.place);
+    let router = router.upgrade();
+    match (outcome(result), router) {
+        (Outcome::Done(answer), router) => {
+            if let Some(router) = router {
+                router.left(&pending.place);
             }
             (pending.reply)((answer, pending.place.as_ref().map(|place| &place.region)));
         }
-        (Outcome::Moved(regions), Some(inner)) => inner.moved(pending.boxed(), &regions),
-        (Outcome::Behind, Some(inner)) => catch_up(&inner, pending.boxed()),
+        (Outcome::Moved(regions), Some(router)) => router.moved(pending.boxed(), &regions),
+        (Outcome::Behind, Some(router)) => catch_up(&router, pending.boxed()),
         (Outcome::Moved(_) | Outcome::Behind, None) => (pending.reply)((Err(closed()), None)),
     }
 }
@@ -177,9 +180,9 @@ fn closed() -> Error {
 
 /// Moves the time of a query's region on, then asks again, to be answered by that time: whatever the clock here says,
 /// nothing is behind it any more.
-fn catch_up(inner: &Arc<Inner>, pending: Pending<BoxedReply>) {
+fn catch_up(router: &Arc<Router>, pending: Pending<BoxedReply>) {
     // It does not keep the flow open while it waits for what goes through it.
-    inner.left(&pending.place);
+    router.left(&pending.place);
     let pending = Pending { place: None, ..pending };
     let key = match command_bytes::decode(&pending.body) {
         Ok(routed) => Bytes::copy_from_slice(routed.command.first_key()),
@@ -187,25 +190,25 @@ fn catch_up(inner: &Arc<Inner>, pending: Pending<BoxedReply>) {
             return (pending.reply)((Err(Error::Internal(format!("a command is {error}"))), None));
         }
     };
-    let sweep = route(&inner.directory.table(), Stamp(0), &Command::Sweep { key });
-    let weak = Arc::downgrade(inner);
+    let sweep = route(&router.directory.table(), Stamp(0), &Command::Sweep { key });
+    let weak = Arc::downgrade(router);
     let then: BoxedReply = Box::new(move |(swept, _): Answered<'_>| {
-        let inner = weak.upgrade().ok_or_else(closed);
-        let again = swept.and(inner).and_then(|inner| {
+        let router = weak.upgrade().ok_or_else(closed);
+        let again = swept.and(router).and_then(|router| {
             let routed = command_bytes::decode(&pending.body)
                 .map_err(|error| Error::Internal(format!("a command is {error}")))?;
-            let route = route(&inner.directory.table(), Stamp(0), &routed.command)?;
-            Ok((inner, route))
+            let route = route(&router.directory.table(), Stamp(0), &routed.command)?;
+            Ok((router, route))
         });
         match again {
-            Ok((inner, Route { place, kind, body })) => {
-                begin(&inner, place, Pending { body, kind, ..pending })
+            Ok((router, Route { place, kind, body })) => {
+                begin(&router, place, Pending { body, kind, ..pending })
             }
             Err(error) => (pending.reply)((Err(error), None)),
         }
     });
     match sweep {
-        Ok(route) => submit(inner, route, then),
+        Ok(route) => submit(router, route, then),
         Err(error) => then((Err(error), None)),
     }
 }
@@ -233,14 +236,6 @@ fn outcome(result: Result<Bytes, SubmitError>) -> Outcome {
         }
         Err(error) => Err(Error::Internal(format!("a reply is {error}"))),
     })
-}
-
-/// What a reply says, to a caller that follows nothing.
-pub(crate) fn answer(result: Result<Bytes, SubmitError>) -> Result<Answer, Error> {
-    match outcome(result) {
-        Outcome::Done(answer) => answer,
-        Outcome::Moved(_) | Outcome::Behind => Err(Error::NoRegion),
-    }
 }
 
 pub(crate) fn refused(error: SubmitError) -> Error {

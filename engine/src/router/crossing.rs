@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::ReentrantMutex;
 
 use super::route::{Answered, Pending};
-use super::{Inner, route};
+use super::{Router, route};
 use crate::descriptor::RegionDescriptor;
 use crate::directory::{Place, Table};
 use crate::{Error, command_bytes};
@@ -49,14 +49,17 @@ struct State {
     is_stopped: Option<Error>,
 }
 
-impl Inner {
+impl Router {
     /// A region has said what it is.
-    pub(super) fn learn(self: &Arc<Self>, regions: &[RegionDescriptor]) {
-        let own = self.store.id();
+    pub(crate) fn learn(self: &Arc<Self>, regions: &[RegionDescriptor]) {
+        let Some(store) = self.store.get() else {
+            return self.cross(|state, table| take_news(state, table, regions));
+        };
+        let own = store.id();
         let is_elsewhere =
             |region: &&RegionDescriptor| region.membership.all().iter().all(|replica| replica.store() != own);
         for region in regions.iter().filter(is_elsewhere) {
-            self.store.learn(region.id, region.membership.clone());
+            store.learn(region.id, region.membership.clone());
         }
         self.cross(|state, table| take_news(state, table, regions));
     }
@@ -101,20 +104,20 @@ impl Inner {
     }
 
     /// Gives up those who have waited for too long.
-    pub(super) fn expire(self: &Arc<Self>) {
-        if self.crossing.waiting.load(Ordering::Relaxed) > 0 {
-            let limit = self.request_timeout;
+    pub(crate) fn expire(&self) {
+        let is_waiting = self.crossing.waiting.load(Ordering::Relaxed) > 0;
+        if let Some(limit) = self.timeout.filter(|_| is_waiting) {
             self.give_up(|pending| pending.began.elapsed() >= limit, &Error::NoRegion);
         }
     }
 
     /// The store has stopped: nobody waits any more.
-    pub(super) fn stop_crossing(self: &Inner, error: &Error) {
+    pub(crate) fn stop(&self, error: &Error) {
         self.crossing.state.lock().borrow_mut().is_stopped = Some(error.clone());
         self.give_up(|_| true, error);
     }
 
-    fn give_up(self: &Inner, is_over: impl Fn(&Pending<Reply>) -> bool, error: &Error) {
+    fn give_up(&self, is_over: impl Fn(&Pending<Reply>) -> bool, error: &Error) {
         let over: Vec<Pending<Reply>> = {
             let state = self.crossing.state.lock();
             let mut state = state.borrow_mut();

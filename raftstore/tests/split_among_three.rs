@@ -1,0 +1,261 @@
+//! A region is split on three stores that do not go on at the same pace: one is slow, one is away, the lead moves meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use skep_raftstore::ids::{Life, RegionId, StoreId, Tick};
+use skep_raftstore::message::RequestKind;
+use skep_raftstore::raft::Role;
+use skep_raftstore::store::{
+    Birth, Descent, Disks, Inboxes, NoWatcher, RegionStatus, Request, StoreConfig, StoreParts, Surroundings,
+};
+use skep_raftstore::transport::Receiver;
+use skep_raftstore::transport::memory::MemoryNetwork;
+use skep_wal::{MemDisk, WalConfig};
+
+use words::{CHILD, Makes, PARENT, Ticking, members, replica_on};
+
+mod words;
+
+struct Node {
+    log: MemDisk,
+    snapshots: MemDisk,
+    parts: Option<StoreParts>,
+    life: u64,
+    /// Its apply threads are stuck.
+    is_stuck: bool,
+}
+
+struct World {
+    nodes: Vec<Node>,
+    clock: Arc<Ticking>,
+    network: MemoryNetwork,
+}
+
+/// The number of a store: 1 to 3.
+type Number = u8;
+
+impl World {
+    /// Three stores, the first of which leads.
+    fn new() -> World {
+        let node = |seed| Node {
+            log: MemDisk::new(seed),
+            snapshots: MemDisk::new(seed + 10),
+            parts: None,
+            life: 0,
+            is_stuck: false,
+        };
+        let clock = Arc::new(Ticking(AtomicU64::new(1)));
+        let mut world = World { nodes: (1..=3).map(node).collect(), clock, network: MemoryNetwork::new(7) };
+        (1..=3).for_each(|number| world.open(number));
+        world.settle(50);
+        assert_eq!(world.leader(PARENT), Some(1));
+        world
+    }
+
+    fn open(&mut self, number: Number) {
+        let node = &mut self.nodes[usize::from(number) - 1];
+        node.life += 1;
+        let id = StoreId(number.into());
+        let mut config = StoreConfig::new(id, Life(node.life), node.life);
+        (config.checkpoint_log_bytes, config.log_tail_entries) = (2048, 0);
+        let inboxes = Inboxes::new(&config);
+        let disks = Disks {
+            log: Arc::new(node.log.clone()),
+            snapshots: Arc::new(node.snapshots.clone()),
+            log_config: WalConfig::small(),
+        };
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            transport: self.network.endpoint(id),
+            factory: Arc::new(Makes),
+            inboxes: inboxes.clone(),
+            watcher: Arc::new(NoWatcher),
+        };
+        let birth = Birth {
+            region: PARENT,
+            replica: replica_on(number),
+            membership: members(&[1, 2, 3]),
+            genesis: Bytes::from_static(&[1, 2, 3]),
+            descent: Descent::Genesis,
+            campaign: number == 1,
+        };
+        node.parts = Some(StoreParts::open(config, disks, around, vec![birth]).expect("it opens"));
+        self.network.attach(id, inboxes as Arc<dyn Receiver>);
+    }
+
+    fn crash(&mut self, number: Number) {
+        let node = &mut self.nodes[usize::from(number) - 1];
+        node.parts = None;
+        node.log.crash(node.life);
+        node.snapshots.crash(node.life);
+        self.network.detach(StoreId(number.into()));
+        self.open(number);
+    }
+
+    fn cut_off(&mut self, number: Number) {
+        for other in (1..=3).filter(|other| *other != number) {
+            self.network.partition(StoreId(number.into()), StoreId(other.into()));
+        }
+    }
+
+    fn settle(&mut self, ticks: u64) {
+        for _ in 0..ticks {
+            let now = Tick(1 + self.clock.0.fetch_add(1, Ordering::Relaxed));
+            self.network.step(now);
+            for node in &mut self.nodes {
+                let Some(parts) = &mut node.parts else { continue };
+                for _ in 0..4 {
+                    parts.workers[0].turn(now);
+                    parts.syncer.step();
+                    while !node.is_stuck && parts.pool.step() {}
+                    parts.keeper.step(now);
+                }
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        number: Number,
+        region: RegionId,
+        kind: RequestKind,
+        body: &str,
+    ) -> Arc<Mutex<Option<String>>> {
+        let answer = Arc::new(Mutex::new(None));
+        let said = answer.clone();
+        let reply = Box::new(move |result: Result<Bytes, _>| {
+            let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
+            *said.lock() = Some(result.map_or_else(|error| format!("{error:?}"), text));
+        });
+        let request = Request { kind, body: Bytes::copy_from_slice(body.as_bytes()), timeout: None, reply };
+        self.nodes[usize::from(number) - 1].parts.as_ref().expect("it runs").submit(region, request);
+        answer
+    }
+
+    fn now(&mut self, number: Number, region: RegionId, kind: RequestKind, body: &str) -> String {
+        let answer = self.ask(number, region, kind, body);
+        self.settle(300);
+        let said = answer.lock().clone();
+        said.expect("an answer")
+    }
+
+    fn write(&mut self, number: Number, region: RegionId, word: &str) {
+        assert_eq!(self.now(number, region, RequestKind::Write, word), "done");
+    }
+
+    fn words(&mut self, number: Number, region: RegionId) -> String {
+        self.now(number, region, RequestKind::Read, "")
+    }
+
+    fn status(&self, number: Number) -> BTreeMap<RegionId, RegionStatus> {
+        let parts = self.nodes[usize::from(number) - 1].parts.as_ref().expect("it runs");
+        parts.region_status().into_iter().map(|status| (status.region, status)).collect()
+    }
+
+    fn leader(&self, region: RegionId) -> Option<Number> {
+        (1..=3).find(|number| {
+            self.status(*number).get(&region).is_some_and(|status| status.role == Role::Leader)
+        })
+    }
+
+    /// All replicas of a region have applied the same.
+    fn agree(&self, region: RegionId) -> bool {
+        let applied: Vec<_> =
+            (1..=3).map(|number| self.status(number).get(&region).map(|s| s.applied)).collect();
+        applied[0].is_some() && applied.iter().all(|other| *other == applied[0])
+    }
+}
+
+#[test]
+fn messages_that_come_before_the_split_is_applied_make_nothing_and_lose_nothing() {
+    let mut world = World::new();
+    world.write(1, PARENT, "bee");
+    world.write(1, PARENT, "wasp");
+    world.nodes[2].is_stuck = true;
+    assert_eq!(world.ask(1, PARENT, RequestKind::Change, "split 2 m").lock().clone(), None);
+    world.settle(10);
+    let moth = world.ask(1, CHILD, RequestKind::Write, "moth");
+    world.settle(30);
+    assert_eq!(moth.lock().clone().as_deref(), Some("done"), "two of three are enough");
+    assert!(!world.status(3).contains_key(&CHILD), "the split will make it");
+    world.nodes[2].is_stuck = false;
+    world.settle(100);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    let child = &world.status(3)[&CHILD];
+    assert!(child.first < child.last, "it has its log from the beginning on: no snapshot was needed");
+    assert_eq!(world.words(3, CHILD), "wasp moth");
+}
+
+#[test]
+fn a_split_that_is_applied_very_late_finds_a_replica_that_a_message_made() {
+    let mut world = World::new();
+    world.write(1, PARENT, "wasp");
+    world.nodes[2].is_stuck = true;
+    world.ask(1, PARENT, RequestKind::Change, "split 2 m");
+    world.settle(1000);
+    assert!(world.status(3).contains_key(&CHILD), "its leader has gone on for long enough");
+    world.nodes[2].is_stuck = false;
+    world.settle(500);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    world.crash(3);
+    world.settle(500);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!((world.words(3, PARENT), world.words(3, CHILD)), ("".into(), "wasp".into()));
+}
+
+#[test]
+fn a_store_that_was_away_gets_the_parent_by_snapshot_and_the_child_from_its_leader() {
+    let mut world = World::new();
+    world.write(1, PARENT, "wasp");
+    world.cut_off(3);
+    assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
+    let long = "b".repeat(300);
+    (0..20).for_each(|_| world.write(1, PARENT, &long));
+    world.write(2, CHILD, "moth");
+    world.network.heal();
+    world.settle(2500);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    world.crash(3);
+    world.settle(500);
+    assert!(world.status(3).values().all(|status| status.stopped.is_none()));
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!(world.words(3, CHILD), "wasp moth");
+}
+
+#[test]
+fn the_lead_moves_while_a_split_is_under_way_and_the_child_gets_a_leader_all_the_same() {
+    let mut world = World::new();
+    world.write(1, PARENT, "bee");
+    world.write(1, PARENT, "wasp");
+    let last = world.status(2)[&PARENT].last;
+    world.ask(1, PARENT, RequestKind::Change, "split 2 m");
+    // The others have the entry and do not know that it is committed; then the proposer is gone.
+    while world.status(2)[&PARENT].last == last {
+        world.settle(1);
+    }
+    world.cut_off(1);
+    world.settle(1000);
+    let leader = world.leader(CHILD).expect("it is led");
+    assert!(leader != 1 || !world.status(1).contains_key(&CHILD));
+    world.write(2, CHILD, "moth");
+    world.network.heal();
+    world.settle(500);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!((world.words(1, PARENT), world.words(1, CHILD)), ("bee".into(), "wasp moth".into()));
+}
+
+#[test]
+fn all_three_lose_their_power_right_after_the_split() {
+    let mut world = World::new();
+    world.write(1, PARENT, "wasp");
+    assert_eq!(world.now(2, PARENT, RequestKind::Change, "split 2 m"), "done");
+    world.write(3, CHILD, "moth");
+    (1..=3).for_each(|number| world.crash(number));
+    world.settle(1000);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!((world.words(2, PARENT), world.words(1, CHILD)), ("".into(), "wasp moth".into()));
+}
