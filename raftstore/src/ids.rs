@@ -19,8 +19,18 @@ pub struct RegionId(pub u64);
 pub struct ClusterId(pub u64);
 
 /// How often a store's directory has been opened. Grows by one, durably, with every start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Life(pub u64);
+
+/// One of a store's starts over with the commands of a region. Grows over all its lives, for those of a later life are the
+/// higher ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Attempt {
+    /// The store's life.
+    pub life: Life,
+    /// The store's count of them in this life.
+    pub number: u64,
+}
 
 /// Where a region stands: `version` moves with its range, `membership` with its replicas.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ids::RegionId;
+use crate::ids::{Attempt, RegionId};
 use crate::raft::{self, LogPos, Membership, ReplicaId, Term};
 
 /// One item of a frame.
@@ -54,8 +54,8 @@ impl StoreMessage {
 pub struct Submit {
     /// For which region.
     pub region: RegionId,
-    /// The sender's count of starts over, its life in the upper half; a higher one replaces a lower one.
-    pub attempt: u64,
+    /// Which of the sender's starts over; a higher one replaces a lower one.
+    pub attempt: Attempt,
     /// How many commands of this attempt went before the first of these.
     pub position: u64,
     /// The sender's lowest unanswered number in this region.
@@ -109,7 +109,7 @@ pub struct Refused {
     /// For which region.
     pub region: RegionId,
     /// Which attempt.
-    pub attempt: u64,
+    pub attempt: Attempt,
     /// Why.
     pub reason: Refusal,
 }

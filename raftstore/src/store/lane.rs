@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::config::{LANE_RETRY_DOUBLINGS_MAX, LANE_RETRY_TICKS, MESSAGE_BYTES_ABOUT};
 use super::request::{Reply, SubmitError};
-use crate::ids::{ReplicaId, Tick};
+use crate::ids::{Attempt, ReplicaId, Tick};
 use crate::message::{RequestKind, SubmitItem};
 
 /// So many hints in a row are followed at once; then the lane waits until it is looked at again.
@@ -36,7 +36,7 @@ pub(super) struct Lane {
     taken: VecDeque<Taken>,
     /// The number of the newest command that this attempt has sent; zero if none.
     sent: u64,
-    attempt: u64,
+    attempt: Attempt,
     /// How many commands this attempt has sent.
     position: u64,
     target: Option<ReplicaId>,
@@ -50,7 +50,7 @@ pub(super) struct Lane {
 /// What a lane wants sent.
 pub(super) struct Run {
     pub(super) to: ReplicaId,
-    pub(super) attempt: u64,
+    pub(super) attempt: Attempt,
     pub(super) position: u64,
     pub(super) lowest: u64,
     pub(super) items: Vec<SubmitItem>,
@@ -68,7 +68,7 @@ impl Lane {
         Lane {
             taken: VecDeque::new(),
             sent: 0,
-            attempt: 0,
+            attempt: Attempt::default(),
             position: 0,
             target: None,
             heard: now,
@@ -85,7 +85,7 @@ impl Lane {
         self.target
     }
 
-    pub(super) fn attempt(&self) -> u64 {
+    pub(super) fn attempt(&self) -> Attempt {
         self.attempt
     }
 
@@ -96,7 +96,7 @@ impl Lane {
     }
 
     /// Starts over, towards `target`. Nothing is sent before [`next_run`](Lane::next_run).
-    pub(super) fn restart(&mut self, attempt: u64, target: Option<ReplicaId>, now: Tick) {
+    pub(super) fn restart(&mut self, attempt: Attempt, target: Option<ReplicaId>, now: Tick) {
         self.attempt = attempt;
         if std::mem::replace(&mut self.target, target) != target {
             self.stalls = 0;
@@ -204,9 +204,14 @@ fn item(taken: &Taken) -> SubmitItem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Life;
     use std::sync::{Arc, Mutex};
 
     type Answers = Arc<Mutex<Vec<(u64, Result<Bytes, SubmitError>)>>>;
+
+    fn attempt(number: u64) -> Attempt {
+        Attempt { life: Life(1), number }
+    }
 
     fn lane_of(count: u64) -> (Lane, Answers) {
         let answers = Answers::default();
@@ -216,7 +221,7 @@ mod tests {
             let reply = Box::new(move |result| answers.lock().unwrap().push((seq, result)));
             lane.take(seq, RequestKind::Write, Bytes::from(vec![seq as u8]), Tick(100 * seq), reply);
         }
-        lane.restart(7, Some(ReplicaId(1)), Tick(1));
+        lane.restart(attempt(7), Some(ReplicaId(1)), Tick(1));
         (lane, answers)
     }
 
@@ -245,7 +250,7 @@ mod tests {
             Freed::default(),
             "a second answer changes nothing"
         );
-        lane.restart(8, Some(ReplicaId(2)), Tick(2));
+        lane.restart(attempt(8), Some(ReplicaId(2)), Tick(2));
         let run = lane.next_run().unwrap();
         assert_eq!((run.position, run.lowest), (0, 2));
         assert_eq!(seqs(Some(run)), [2, 4]);
@@ -258,21 +263,21 @@ mod tests {
         let mut restarts = Vec::new();
         for now in 2..1400 {
             if lane.stall(Tick(now)) {
-                lane.restart(now, lane.target(), Tick(now));
+                lane.restart(attempt(now), lane.target(), Tick(now));
                 restarts.push(now);
             }
         }
         assert_eq!(restarts, [101, 301, 701, 1101]);
         lane.answer(1, Ok(Bytes::new()), Tick(1400));
         assert!(!lane.stall(Tick(1499)) && lane.stall(Tick(1500)), "it was heard: from the beginning");
-        lane.restart(9, Some(ReplicaId(2)), Tick(1500));
+        lane.restart(attempt(9), Some(ReplicaId(2)), Tick(1500));
         assert!(lane.stall(Tick(1600)), "another leader: from the beginning");
     }
 
     #[test]
     fn without_a_leader_nothing_is_sent_and_deadlines_still_hold() {
         let (mut lane, answers) = lane_of(2);
-        lane.restart(8, None, Tick(2));
+        lane.restart(attempt(8), None, Tick(2));
         assert!(lane.next_run().is_none());
         assert_eq!(lane.expire(Tick(100)), Freed { commands: 1, bytes: 1 });
         assert_eq!(*answers.lock().unwrap(), [(1, Err(SubmitError::TimedOut))]);

@@ -9,7 +9,7 @@ use super::lane::{Lane, Run};
 use super::replica::{Condition, Slot};
 use super::request::{Request, SubmitError};
 use super::worker::{Timer, Worker};
-use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
+use crate::ids::{Attempt, RegionId, ReplicaId, StoreId, Tick};
 use crate::message::{Refusal, Refused, Replies, RequestKind, StoreMessage, Submit};
 
 impl Worker {
@@ -75,7 +75,8 @@ impl Worker {
 
     /// Starts a new attempt of a lane, if it has one.
     pub(super) fn restart_lane(&mut self, slot: Slot, target: Option<ReplicaId>, now: Tick) {
-        let attempt = 1 + self.shared.newest_attempt.fetch_add(1, Ordering::Relaxed);
+        let number = 1 + self.shared.newest_attempt.fetch_add(1, Ordering::Relaxed);
+        let attempt = Attempt { life: self.shared.config.life, number };
         if let Some(lane) = &mut self.replica(slot).lane {
             lane.restart(attempt, target, now);
             self.unsent_lanes.push(slot);

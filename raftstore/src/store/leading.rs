@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 
 use crate::apply::{ReplyTo, Wanted};
-use crate::ids::{Index, Life, StoreId, Term};
+use crate::ids::{Attempt, Index, StoreId, Term};
 use crate::machine::{Origin, Stamp};
 use crate::message::{Refusal, RequestKind, Submit};
 use crate::raft::{Payload, ReadId, ReadReady};
@@ -21,7 +21,7 @@ use crate::wire::entry::{COMMAND_HEADER_BYTES, encode_change, encode_command};
 /// How far a store's current attempt has been taken.
 #[derive(Default)]
 struct Accepted {
-    attempt: u64,
+    attempt: Attempt,
     position: u64,
     lowest: u64,
     /// The last entry that was proposed for this store.
@@ -80,11 +80,6 @@ impl Proposals {
     pub(super) fn has_reads(&self) -> bool {
         !self.reads.is_empty()
     }
-}
-
-/// A store's attempt carries its life in the upper half, so that attempts grow over restarts.
-pub(super) fn life_of(attempt: u64) -> Life {
-    Life(attempt >> 32)
 }
 
 impl Leading {
@@ -155,7 +150,7 @@ impl Leading {
                 RequestKind::Move => proposals.moves.push((waiting.to, waiting.body)),
                 RequestKind::Write | RequestKind::Change => {
                     let accepted = &self.accepted[&waiting.to.store];
-                    let (life, lowest) = (life_of(accepted.attempt), accepted.lowest);
+                    let (life, lowest) = (accepted.attempt.life, accepted.lowest);
                     let origin = Origin { store: waiting.to.store, life, seq: waiting.to.seq, lowest };
                     proposals.ends_in_change = waiting.kind == RequestKind::Change;
                     if proposals.ends_in_change {
@@ -230,7 +225,7 @@ impl Leading {
     }
 
     /// The end of it: who has to be told to look for another leader, and in which attempt.
-    pub(super) fn attempts(self) -> impl Iterator<Item = (StoreId, u64)> {
+    pub(super) fn attempts(self) -> impl Iterator<Item = (StoreId, Attempt)> {
         self.accepted.into_iter().map(|(store, accepted)| (store, accepted.attempt))
     }
 }
@@ -238,6 +233,7 @@ impl Leading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Life;
     use crate::message::SubmitItem;
     use crate::raft::EntryKind;
     use crate::wire::entry::decode_committed;
@@ -245,12 +241,18 @@ mod tests {
     const STORE: StoreId = StoreId(7);
     const LIMIT: usize = 1 << 20;
 
-    fn run(attempt: u64, position: u64, seqs: &[u64]) -> Submit {
+    const LIFE: Life = Life(3);
+
+    fn attempt(number: u64) -> Attempt {
+        Attempt { life: LIFE, number }
+    }
+
+    fn run(number: u64, position: u64, seqs: &[u64]) -> Submit {
         // Odd numbers read, even ones write.
         let kind = |seq: u64| if seq % 2 == 1 { RequestKind::Read } else { RequestKind::Write };
         let item = |&seq: &u64| SubmitItem { seq, kind: kind(seq), body: Bytes::from(vec![seq as u8; 4]) };
         let items = seqs.iter().map(item).collect();
-        Submit { region: crate::ids::RegionId(1), attempt, position, lowest: seqs[0], items }
+        Submit { region: crate::ids::RegionId(1), attempt: attempt(number), position, lowest: seqs[0], items }
     }
 
     fn proposed_seqs(leading: &mut Leading, first: u64) -> Vec<u64> {
@@ -311,6 +313,22 @@ mod tests {
     }
 
     #[test]
+    fn however_many_attempts_there_were_the_life_stays_what_it_is() {
+        let mut leading = Leading::default();
+        for number in [u64::from(u32::MAX), 1 << 32, u64::MAX] {
+            leading.take(STORE, run(number, 0, &[2]), LIMIT).unwrap();
+            let proposals = leading.proposals(STORE, Stamp(5), LIMIT);
+            let entry = decode_committed(Index(1), Term(1), proposals.payloads[0].bytes()).unwrap();
+            assert_eq!(entry.origin.unwrap().life, LIFE, "in attempt {number}");
+        }
+        // After a start the numbers begin again, and replace those of the life before.
+        let next = Attempt { life: Life(LIFE.0 + 1), number: 1 };
+        leading.take(STORE, Submit { attempt: next, ..run(1, 0, &[4]) }, LIMIT).unwrap();
+        leading.take(STORE, run(u64::MAX, 1, &[6]), LIMIT).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 10), [4], "what is late of the life before is passed over");
+    }
+
+    #[test]
     fn a_full_queue_is_busy_and_takes_nothing() {
         let mut leading = Leading::default();
         leading.take(STORE, run(5, 0, &[2]), 3).unwrap();
@@ -334,6 +352,6 @@ mod tests {
             wanted,
             [Wanted { index: Index(10), term: Term(3), to: ReplyTo { store: STORE, seq: 2 } }]
         );
-        assert_eq!(leading.attempts().collect::<Vec<_>>(), [(STORE, 5), (StoreId(8), 1)]);
+        assert_eq!(leading.attempts().collect::<Vec<_>>(), [(STORE, attempt(5)), (StoreId(8), attempt(1))]);
     }
 }

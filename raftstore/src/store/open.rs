@@ -107,7 +107,6 @@ impl StoreParts {
         let pool = ApplyPool::new(Arc::new(SharedLog(wal.clone())), inboxes.clone(), ApplyLimits::default());
         let (syncer, sync) = Syncer::new(wal.clone(), inboxes.clone(), counters.clone());
         let (keeper, tasks) = unbounded();
-        let attempts = AtomicU64::new(config.life.0 << 32);
         let shared = Shared {
             inboxes,
             wal,
@@ -122,7 +121,7 @@ impl StoreParts {
             batch_bytes_max,
             // A late answer to a command of an earlier life must find no command of this one.
             newest_seq: AtomicU64::new(config.life.0 << LIFE_SHIFT),
-            newest_attempt: attempts,
+            newest_attempt: AtomicU64::default(),
             config,
         };
         let shared = Arc::new(shared);

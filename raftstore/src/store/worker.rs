@@ -75,7 +75,7 @@ pub(super) struct Shared {
     pub(super) batch_bytes_max: u64,
     /// The newest number given to a command. One count for the whole store: regions that merge merge their tables.
     pub(super) newest_seq: AtomicU64,
-    /// The newest attempt, the store's life in the upper half.
+    /// The number of the newest attempt of this life.
     pub(super) newest_attempt: AtomicU64,
 }
 

@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::cursor::Cursor;
 use super::error::WireError;
 use super::{membership, raft};
-use crate::ids::RegionId;
+use crate::ids::{Attempt, Life, RegionId};
 use crate::message::{
     Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage,
     Submit, SubmitItem, TransferState,
@@ -71,9 +71,19 @@ fn put_sized(bytes: &[u8], out: &mut BytesMut) {
     out.put_slice(bytes);
 }
 
+fn put_attempt(attempt: Attempt, out: &mut BytesMut) {
+    out.put_u64_le(attempt.life.0);
+    out.put_u64_le(attempt.number);
+}
+
+fn take_attempt(cursor: &mut Cursor<'_>) -> Result<Attempt, WireError> {
+    let life = Life(cursor.u64("the life of an attempt")?);
+    Ok(Attempt { life, number: cursor.u64("the number of an attempt")? })
+}
+
 fn put_submit(submit: &Submit, out: &mut BytesMut) {
     put_head(SUBMIT, submit.region, out);
-    out.put_u64_le(submit.attempt);
+    put_attempt(submit.attempt, out);
     out.put_u64_le(submit.position);
     out.put_u64_le(submit.lowest);
     out.put_u32_le(submit.items.len() as u32);
@@ -85,7 +95,7 @@ fn put_submit(submit: &Submit, out: &mut BytesMut) {
 }
 
 fn take_submit(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Submit, WireError> {
-    let attempt = cursor.u64("a submission's attempt")?;
+    let attempt = take_attempt(cursor)?;
     let position = cursor.u64("a submission's position")?;
     let lowest = cursor.u64("a submission's lowest sequence")?;
     let count = cursor.count("a submission's commands", SUBMIT_ITEM_BYTES_MIN)?;
@@ -141,13 +151,13 @@ fn put_refused(refused: &Refused, out: &mut BytesMut) {
         Refusal::Stopped => (STOPPED, 0),
     };
     put_head(REFUSED, refused.region, out);
-    out.put_u64_le(refused.attempt);
+    put_attempt(refused.attempt, out);
     out.put_u8(reason);
     out.put_u64_le(leader);
 }
 
 fn take_refused(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Refused, WireError> {
-    let attempt = cursor.u64("a refusal's attempt")?;
+    let attempt = take_attempt(cursor)?;
     let kind = cursor.u8("a refusal's reason")?;
     let leader = cursor.u64("a refusal's leader")?;
     let reason = match (kind, leader) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ids::RegionId;
+use crate::ids::{Attempt, Life, RegionId};
 use crate::message::{
     Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage,
     Submit, SubmitItem, TransferState,
@@ -27,6 +27,7 @@ pub(super) fn golden() -> Vec<(StoreMessage, &'static str)> {
 }
 
 const REGION: RegionId = RegionId(0x0009_0000_0001);
+const ATTEMPT: Attempt = Attempt { life: Life(5), number: 3 };
 
 fn pos(index: u64, term: u64) -> LogPos {
     LogPos { index: Index(index), term: Term(term) }
@@ -89,12 +90,12 @@ fn client_samples() -> Vec<(StoreMessage, &'static str)> {
     let item =
         |seq, kind, body: &'static str| SubmitItem { seq, kind, body: Bytes::from_static(body.as_bytes()) };
     let items = vec![item(8, RequestKind::Write, "set"), item(9, RequestKind::Read, "")];
-    let refused = |reason| StoreMessage::Refused(Refused { region: REGION, attempt: 3, reason });
+    let refused = |reason| StoreMessage::Refused(Refused { region: REGION, attempt: ATTEMPT, reason });
     let results = vec![(8, Bytes::from_static(b"ok")), (9, Bytes::new())];
     vec![
         (
-            StoreMessage::Submit(Submit { region: REGION, attempt: 3, position: 2, lowest: 7, items }),
-            "20 0100000009000000 0300000000000000 0200000000000000 0700000000000000 02000000
+            StoreMessage::Submit(Submit { region: REGION, attempt: ATTEMPT, position: 2, lowest: 7, items }),
+            "20 0100000009000000 0500000000000000 0300000000000000 0200000000000000 0700000000000000 02000000
              0800000000000000 01 03000000 736574 0900000000000000 02 00000000",
         ),
         (
@@ -103,13 +104,22 @@ fn client_samples() -> Vec<(StoreMessage, &'static str)> {
         ),
         (
             refused(Refusal::NotLeader(Some(ReplicaId(0xaa)))),
-            "22 0100000009000000 0300000000000000 01 aa00000000000000",
+            "22 0100000009000000 0500000000000000 0300000000000000 01 aa00000000000000",
         ),
-        (refused(Refusal::NotLeader(None)), "22 0100000009000000 0300000000000000 01 0000000000000000"),
-        (refused(Refusal::Gap), "22 0100000009000000 0300000000000000 02 0000000000000000"),
-        (refused(Refusal::Busy), "22 0100000009000000 0300000000000000 03 0000000000000000"),
-        (refused(Refusal::NoRegion), "22 0100000009000000 0300000000000000 04 0000000000000000"),
-        (refused(Refusal::Stopped), "22 0100000009000000 0300000000000000 05 0000000000000000"),
+        (
+            refused(Refusal::NotLeader(None)),
+            "22 0100000009000000 0500000000000000 0300000000000000 01 0000000000000000",
+        ),
+        (refused(Refusal::Gap), "22 0100000009000000 0500000000000000 0300000000000000 02 0000000000000000"),
+        (refused(Refusal::Busy), "22 0100000009000000 0500000000000000 0300000000000000 03 0000000000000000"),
+        (
+            refused(Refusal::NoRegion),
+            "22 0100000009000000 0500000000000000 0300000000000000 04 0000000000000000",
+        ),
+        (
+            refused(Refusal::Stopped),
+            "22 0100000009000000 0500000000000000 0300000000000000 05 0000000000000000",
+        ),
         (
             StoreMessage::Remove(Removal { region: REGION, replica: ReplicaId(0xaa) }),
             "25 0100000009000000 aa00000000000000",

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::samples::{golden, hex, unhex};
 use super::*;
-use crate::ids::RegionId;
+use crate::ids::{Attempt, Life, RegionId};
 use crate::message::*;
 use crate::raft::{Body, Entry, Index, LogPos, Membership, Message, Payload, ReplicaId, Term};
 
@@ -232,7 +232,8 @@ fn submits() -> impl Strategy<Value = StoreMessage> {
     ];
     let items =
         (any::<u64>(), kinds, bodies_of_bytes()).prop_map(|(seq, kind, body)| SubmitItem { seq, kind, body });
-    (any::<[u64; 4]>(), vec(items, 0..6)).prop_map(|([region, attempt, position, lowest], items)| {
+    (any::<[u64; 5]>(), vec(items, 0..6)).prop_map(|([region, life, number, position, lowest], items)| {
+        let attempt = Attempt { life: Life(life), number };
         StoreMessage::Submit(Submit { region: RegionId(region), attempt, position, lowest, items })
     })
 }
