@@ -115,6 +115,8 @@ struct World {
     clock: Arc<Ticking>,
     network: MemoryNetwork,
     stores: BTreeMap<u32, Machine>,
+    /// Entries and bytes of a log that are left for followers.
+    tail: (u64, u64),
 }
 
 fn founders() -> Membership {
@@ -125,8 +127,14 @@ fn founders() -> Membership {
 impl World {
     /// A region on stores 1, 2 and 3.
     fn new() -> World {
+        World::with_tail(4, u64::MAX)
+    }
+
+    /// The same, where so many entries, and bytes, of a log are left for followers.
+    fn with_tail(entries: u64, bytes: u64) -> World {
         let clock = Arc::new(Ticking(AtomicU64::new(1)));
-        let mut world = World { clock, network: MemoryNetwork::new(1), stores: BTreeMap::new() };
+        let mut world =
+            World { clock, network: MemoryNetwork::new(1), stores: BTreeMap::new(), tail: (entries, bytes) };
         (1..=3).for_each(|store| world.add(store));
         world.settle(100);
         world
@@ -144,7 +152,8 @@ impl World {
         let machine = self.stores.get_mut(&store).expect("it is there");
         machine.life += 1;
         let mut config = StoreConfig::new(StoreId(store), Life(machine.life), machine.life);
-        (config.checkpoint_log_bytes, config.log_tail_entries) = (512, 4);
+        config.checkpoint_log_bytes = 512;
+        (config.log_tail_entries, config.log_tail_bytes) = self.tail;
         let inboxes = Inboxes::new(&config);
         self.network.attach(StoreId(store), inboxes.clone());
         let disks = Disks {
@@ -253,6 +262,28 @@ impl World {
         assert!(!membership.is_joint() && membership.learners.is_empty(), "{membership:?}");
         membership.voters.iter().map(|voter| voter.store().0).collect()
     }
+}
+
+#[test]
+fn a_store_that_is_away_holds_the_log_for_so_many_bytes_and_then_gets_a_snapshot() {
+    let mut world = World::with_tail(u64::MAX, 1024);
+    world.crash(3);
+    // Whoever leads now has never heard from the third store.
+    let leader = world.leader();
+    world.crash(leader);
+    world.start(leader);
+    world.settle(1000);
+    for number in 0..100 {
+        world.write(1, &format!("{number:050}"));
+    }
+    let leader = world.leader();
+    let status = world.status(leader).expect("it has a replica");
+    let kept = status.last.0 + 1 - status.first.0;
+    assert!((8..40).contains(&kept), "about 90 bytes each: {kept} of {} are kept", status.last);
+    world.start(3);
+    world.settle(1000);
+    let newest = world.status(3).expect("it has a replica");
+    assert_eq!((newest.applied, newest.stopped), (status.last.max(newest.last), None), "it has caught up");
 }
 
 #[test]

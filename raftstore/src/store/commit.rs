@@ -132,7 +132,7 @@ impl Worker {
     fn compactable(&mut self, slot: Slot, at: Index, now: Tick) -> Index {
         let tail = self.shared.config.log_tail_entries;
         let replica = self.replica(slot);
-        let kept = Index(replica.raft.last_index().0.saturating_sub(tail));
+        let kept = Index(replica.raft.last_index().0.saturating_sub(tail)).max(replica.tail.beyond());
         let needed = replica.raft.min_matched().unwrap_or(at);
         let held = replica.snapshot_hold.filter(|(_, until)| *until > now).map_or(at, |(held, _)| held);
         at.min(needed.max(kept)).min(held)

@@ -77,6 +77,9 @@ pub struct StoreConfig {
     /// How many entries a leader's compaction leaves for followers that are a little behind, so that they need no
     /// snapshot.
     pub log_tail_entries: u64,
+    /// The same, in bytes: what is beyond either is not left. A follower that is further behind, or that was never heard from,
+    /// gets a snapshot.
+    pub log_tail_bytes: u64,
     /// A region that this store leads and whose data is beyond this is told to the [`Watcher`](super::Watcher), in bytes.
     pub large_bytes: u64,
     /// Seeds everything random in the store.
@@ -116,6 +119,7 @@ impl StoreConfig {
             proposals_bytes_max: 64 << 20,
             checkpoint_log_bytes: 64 << 20,
             log_tail_entries: 4096,
+            log_tail_bytes: 32 << 20,
             large_bytes: u64::MAX,
             seed,
             #[cfg(feature = "mutants")]

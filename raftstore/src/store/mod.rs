@@ -43,6 +43,7 @@ mod step;
 mod strangers;
 mod submitter;
 mod sync;
+mod tail;
 mod timers;
 mod watcher;
 mod wheel;

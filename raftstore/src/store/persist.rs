@@ -100,6 +100,9 @@ impl Worker {
             self.batch.entries(stream, run[0].index.0, run[0].term.0, payloads);
         }
         replica.log_bytes += bytes;
+        if let Some(last) = effects.append[..count].last() {
+            replica.tail.grew(last.index, bytes, self.shared.config.log_tail_bytes);
+        }
         self.shared.counters.entries_appended.fetch_add(count as u64, Ordering::Relaxed);
         effects.append.drain(..count);
         if !effects.append.is_empty() {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::lane::Lane;
 use super::leading::Leading;
+use super::tail::Tail;
 use crate::apply::ApplyHandle;
 use crate::ids::{Index, RegionId, ReplicaId, Tick};
 use crate::message::SnapshotMeta;
@@ -51,6 +52,8 @@ pub(super) struct Replica {
     pub(super) applied: Index,
     /// Bytes appended since the last checkpoint.
     pub(super) log_bytes: u64,
+    /// How far back its log may be kept.
+    pub(super) tail: Tail,
     /// A snapshot on its way to a follower: until then, the log after it is kept if it is not too long.
     pub(super) snapshot_hold: Option<(Index, Tick)>,
     /// Whether a checkpoint was asked for and has not come.
@@ -94,6 +97,7 @@ impl Replica {
             dispatched: raft.applied(),
             applied: raft.applied(),
             log_bytes: 0,
+            tail: Tail::default(),
             snapshot_hold: None,
             is_checkpointing: false,
             is_vacant: false,
