@@ -76,6 +76,8 @@ fn fill(server: &Server, from: u32) -> (Vec<u32>, String) {
     for number in from..from + 20_000 {
         match set(&mut client, number) {
             Ok(()) => acknowledged.push(number),
+            // What was under way when the last room went: nobody knows yet what becomes of it.
+            Err(error) if error.contains("TIMEOUT") => {}
             Err(error) => return (acknowledged, error),
         }
     }
@@ -100,6 +102,7 @@ fn write_when_there_is_room(server: &Server, number: u32) {
 /// All that the server writes lies on a disk that is too small: logs and checkpoints. It fills up, somebody removes something
 /// else, it fills up again, and is killed.
 #[test]
+#[ignore = "it mounts a file system and fills it twice, which takes minutes: `cargo test -p skep-tests --test full -- --ignored`"]
 fn a_full_disk_stops_writes_alone_and_loses_nothing() {
     let Some(disk) = SmallDisk::new(1_200 << 20) else {
         eprintln!("skipped: file systems cannot be mounted here");
