@@ -107,8 +107,8 @@ fn absurd_counts_and_lengths_are_refused_before_anything_is_allocated_for_them()
     assert!(refused(&format!(
         "05 {region} {number}{number}{number} {number}{number}{number} {huge} {number}"
     )));
-    assert!(refused(&format!("20 {region} {number}{number}{number} {huge}")));
-    assert!(refused(&format!("20 {region} {number}{number}{number} 01000000 {number} 01 {huge} 00")));
+    assert!(refused(&format!("20 {region} {number}{number}{number}{number} {huge}")));
+    assert!(refused(&format!("20 {region} {number}{number}{number}{number} 01000000 {number} 01 {huge} 00")));
     assert!(refused(&format!("21 {region} {huge} {number}")));
     assert!(refused(&format!(
         "23 {region} {number}{number}{number}{number} {number}{number} {huge} {number}"
@@ -127,7 +127,7 @@ fn values_without_a_meaning_are_refused() {
             format!("05 {head} ffffffffffffffff {zeros}{zeros} 01000000 {zeros} 01000000 01"),
             "an append's index",
         ),
-        (format!("22 0100000009000000 {zeros} 02 0100000000000000"), "a refusal's leader"),
+        (format!("22 0100000009000000 {zeros}{zeros} 02 0100000000000000"), "a refusal's leader"),
     ] {
         assert_eq!(decode(sealed(1, &unhex(&body))), Err(WireError::Value { what }));
     }
@@ -135,9 +135,13 @@ fn values_without_a_meaning_are_refused() {
         (format!("00 {head}"), "a message", 0),
         (format!("0b {head}"), "a message", 11),
         (format!("2f {head}"), "a message", 47),
-        (format!("22 0100000009000000 {zeros} 06 {zeros}"), "a refusal", 6),
+        (format!("22 0100000009000000 {zeros}{zeros} 06 {zeros}"), "a refusal", 6),
         (format!("24 0100000009000000 {zeros}{zeros} 04"), "a transfer's state", 4),
-        (format!("20 0100000009000000 {zeros}{zeros}{zeros} 01000000 {zeros} 09 00000000"), "a command", 9),
+        (
+            format!("20 0100000009000000 {zeros}{zeros}{zeros}{zeros} 01000000 {zeros} 09 00000000"),
+            "a command",
+            9,
+        ),
     ] {
         assert_eq!(decode(sealed(1, &unhex(&body))), Err(WireError::UnknownKind { what, kind }));
     }
