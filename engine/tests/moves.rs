@@ -38,7 +38,9 @@ fn homes(engine: &Engine) -> Vec<Vec<StoreId>> {
     let infos = engine.region_infos();
     let home = |info: &skep_engine::RegionInfo| {
         assert!(!info.descriptor.membership.is_joint(), "{info:?}");
-        info.descriptor.membership.voters.iter().map(|voter| voter.store()).collect()
+        let stores: Vec<StoreId> =
+            info.descriptor.membership.voters.iter().map(|voter| voter.store()).collect();
+        sorted(&stores)
     };
     infos.iter().map(home).collect()
 }

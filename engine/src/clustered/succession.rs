@@ -16,6 +16,8 @@ pub(super) struct Scene<'a> {
     pub(super) own: StoreId,
     /// How many regions each store has a replica of, as far as this store knows; those with none are not in it.
     pub(super) replicas: &'a BTreeMap<StoreId, usize>,
+    /// How many regions each store has a vote in, after a change that is under way. A learner only is on its way.
+    pub(super) votes: &'a BTreeMap<StoreId, usize>,
     /// How many regions there are.
     pub(super) regions: usize,
     /// The other stores that were met.
@@ -52,7 +54,7 @@ impl Succession {
         lost.into_iter().find_map(|lost| {
             let place = scene.peers.iter().find(|peer| peer.store == lost).map(|peer| peer.addr);
             let has_room = |peer: &&&PeerState| {
-                let has = scene.replicas.get(&peer.store).copied().unwrap_or(0);
+                let has = scene.votes.get(&peer.store).copied().unwrap_or(0);
                 has < scene.regions && (place == Some(peer.addr) || is_everywhere)
             };
             here.iter().find(has_room).map(|new| (lost, new.store))
@@ -84,8 +86,20 @@ mod tests {
         replicas: &[(u32, usize)],
         now: Instant,
     ) -> Option<(u32, u32)> {
-        let replicas = replicas.iter().map(|(store, count)| (StoreId(*store), *count)).collect();
-        let scene = Scene { own: StoreId(1), replicas: &replicas, regions: 4, peers, listed: 2 };
+        next_with_votes(succession, peers, (replicas, replicas), now)
+    }
+
+    fn next_with_votes(
+        succession: &mut Succession,
+        peers: &[PeerState],
+        (replicas, votes): (&[(u32, usize)], &[(u32, usize)]),
+        now: Instant,
+    ) -> Option<(u32, u32)> {
+        let named =
+            |counts: &[(u32, usize)]| counts.iter().map(|(id, count)| (StoreId(*id), *count)).collect();
+        let (replicas, votes) = (named(replicas), named(votes));
+        let scene =
+            Scene { own: StoreId(1), replicas: &replicas, votes: &votes, regions: 4, peers, listed: 2 };
         succession.next(&scene, now, PATIENCE).map(|(lost, new)| (lost.0, new.0))
     }
 
@@ -108,6 +122,10 @@ mod tests {
         assert_eq!(next(&mut succession, &peers, &ALL, begun + PATIENCE), Some((3, 9)));
         let half = [(1, 4), (2, 4), (3, 2), (9, 3)];
         assert_eq!(next(&mut succession, &peers, &half, begun + PATIENCE), Some((3, 9)));
+        // The new one is everywhere, in one region only as a learner.
+        let (all_over, late) = ([(1, 4), (2, 4), (3, 1), (9, 4)], [(1, 4), (2, 4), (3, 1), (9, 3)]);
+        let goes_on = next_with_votes(&mut succession, &peers, (&all_over, &late), begun + PATIENCE);
+        assert_eq!(goes_on, Some((3, 9)));
         let done = [(1, 4), (2, 4), (9, 4)];
         assert_eq!(next(&mut succession, &peers, &done, begun + PATIENCE), None);
     }

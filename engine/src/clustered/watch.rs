@@ -60,15 +60,19 @@ impl Watch {
     fn replace_lost(&mut self) {
         let Some(engine) = self.shared.engine.get() else { return };
         let (regions, peers) = (engine.region_status(), self.transport.peer_states());
-        let mut replicas = BTreeMap::new();
+        let (mut replicas, mut votes) = (BTreeMap::new(), BTreeMap::new());
         for region in &regions {
             for store in status::members(std::slice::from_ref(region)) {
                 *replicas.entry(store).or_insert(0) += 1;
             }
+            for voter in &region.membership.voters {
+                *votes.entry(voter.store()).or_insert(0) += 1;
+            }
         }
         let own = engine.store_id();
         let listed = others(&self.shared.config).len();
-        let scene = Scene { own, replicas: &replicas, regions: regions.len(), peers: &peers, listed };
+        let scene =
+            Scene { own, replicas: &replicas, votes: &votes, regions: regions.len(), peers: &peers, listed };
         let patience = self.shared.config.replace_after;
         let Some((lost, new)) = self.succession.next(&scene, Instant::now(), patience) else { return };
         self.shared.tell(format!("store {lost} is gone and {new} has its address: {new} takes its place"));
