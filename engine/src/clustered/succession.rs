@@ -89,10 +89,13 @@ mod tests {
         next_with_votes(succession, peers, (replicas, replicas), now)
     }
 
+    /// How many regions each store has.
+    type Counts<'a> = &'a [(u32, usize)];
+
     fn next_with_votes(
         succession: &mut Succession,
         peers: &[PeerState],
-        (replicas, votes): (&[(u32, usize)], &[(u32, usize)]),
+        (replicas, votes): (Counts<'_>, Counts<'_>),
         now: Instant,
     ) -> Option<(u32, u32)> {
         let named =
