@@ -26,10 +26,20 @@ const TOMBSTONE: StateName = StateName(3);
 
 /// A tombstone that somebody waits for.
 pub(super) struct Grave {
-    removal: Removal,
-    to: StoreId,
+    region: RegionId,
+    waiting: Waiting,
     /// Durable when the log is through here; not known before it is appended.
     lsn: Option<Lsn>,
+}
+
+/// Who waits for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// A store that said that the replica was removed.
+    Store(StoreId, ReplicaId),
+    /// The keeper, to drop the region's checkpoint, and whoever keeps a first state for the region. As long as the stream may
+    /// come back with the next start, so must what its log builds on.
+    Keeper,
 }
 
 impl Worker {
@@ -83,7 +93,8 @@ impl Worker {
             return self.outbox.push(from, &StoreMessage::Removed(removal));
         }
         // What ran here before must have ended: its last words would be taken for those of the new one.
-        let has_ended = self.shared.pool.handle(region).is_none();
+        let is_dropped = |grave: &Grave| grave.region == region && grave.waiting == Waiting::Keeper;
+        let has_ended = self.shared.pool.handle(region).is_none() && !self.graves.iter().any(is_dropped);
         if has_ended && self.strangers.heard(region, self.shared.clock.now()) {
             let birth = Birth {
                 region,
@@ -119,7 +130,7 @@ impl Worker {
                 }
             }
         }
-        self.graves.push(Grave { removal, to: from, lsn: None });
+        self.graves.push(Grave { region, waiting: Waiting::Store(from, replica), lsn: None });
     }
 
     /// Ends the replicas that this turn found removed, after everything that they had to say.
@@ -133,7 +144,7 @@ impl Worker {
                 // What was split off it has its first state from here. It hears again that it is to go.
                 let children = replica.children.clone();
                 let region = replica.region;
-                self.graves.retain(|grave| grave.removal.region != region);
+                self.graves.retain(|grave| grave.region != region);
                 self.tell_keeper(KeeperTask::Checkpoint(children));
                 continue;
             }
@@ -142,7 +153,6 @@ impl Worker {
     }
 
     fn bury(&mut self, slot: Slot, now: Tick) {
-        self.is_durable_now(slot);
         let replica = self.replica(slot);
         let (region, id) = (replica.region, replica.id());
         replica.condition = Condition::Elsewhere;
@@ -162,9 +172,14 @@ impl Worker {
         self.writes.iter_mut().for_each(|write| write.parts.retain(|part| part.slot != slot));
         self.batch.remove(region.stream());
         self.batch.state(region.stream(), TOMBSTONE, &id.0.to_le_bytes());
-        self.tell_keeper(KeeperTask::Forget(region));
+        self.drop_checkpoint(region);
         let target = self.leader_to_try(slot);
         self.restart_lane(slot, target, now);
+    }
+
+    /// The region's checkpoint goes when its tombstone is durable.
+    fn drop_checkpoint(&mut self, region: RegionId) {
+        self.graves.push(Grave { region, waiting: Waiting::Keeper, lsn: None });
     }
 
     /// The last words of a machine that has ended.
@@ -181,16 +196,16 @@ impl Worker {
     }
 
     /// What the keeper has done for a region that is no longer here.
-    pub(super) fn take_last_kept(&self, outcome: KeeperOutcome) {
+    pub(super) fn take_last_kept(&mut self, outcome: KeeperOutcome) {
         match outcome {
             KeeperOutcome::Received(received) => self.tell_keeper(KeeperTask::Discard(received)),
-            KeeperOutcome::Adopted(received) => self.tell_keeper(KeeperTask::Forget(received.region)),
-            KeeperOutcome::Checkpointed { region, .. } => self.tell_keeper(KeeperTask::Forget(region)),
+            KeeperOutcome::Adopted(received) => self.drop_checkpoint(received.region),
+            KeeperOutcome::Checkpointed { region, .. } => self.drop_checkpoint(region),
             KeeperOutcome::Pinning { .. } | KeeperOutcome::Sent { .. } => {}
         }
     }
 
-    /// Confirms what is durable by now.
+    /// Lets go on whoever waits for what is durable by now.
     pub(super) fn confirm_graves(&mut self) {
         if self.graves.is_empty() || !self.batch.is_empty() {
             return;
@@ -198,11 +213,20 @@ impl Worker {
         let (appended, durable) = (self.shared.wal.appended_lsn(), self.shared.wal.durable_lsn());
         for grave in std::mem::take(&mut self.graves) {
             let lsn = grave.lsn.unwrap_or(appended);
-            if lsn <= durable {
-                self.outbox.push(grave.to, &StoreMessage::Removed(grave.removal));
-            } else {
+            if lsn > durable {
                 self.shared.sync.poke();
                 self.graves.push(Grave { lsn: Some(lsn), ..grave });
+                continue;
+            }
+            let region = grave.region;
+            match (grave.waiting, self.slot(region)) {
+                (Waiting::Store(to, replica), _) => {
+                    self.outbox.push(to, &StoreMessage::Removed(Removal { region, replica }));
+                }
+                (Waiting::Keeper, slot) => {
+                    slot.into_iter().for_each(|slot| self.is_durable_now(slot));
+                    self.tell_keeper(KeeperTask::Forget(region));
+                }
             }
         }
     }
