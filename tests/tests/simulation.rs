@@ -71,6 +71,23 @@ fn the_same_seed_does_the_same() {
     }
 }
 
+/// Replicas move from store to store, and stores lose everything and are replaced: nothing that was acknowledged is lost.
+#[test]
+fn nothing_is_lost_while_replicas_move_and_stores_are_lost() {
+    let (first, count) = (number("SKEP_SIM_FIRST", 1), number("SKEP_SIM_MOVES", 60));
+    let plan = Plan { moves: true, ..Plan::default() };
+    let mut total = Report::default();
+    for seed in first..first + count {
+        let (report, result) = sim::run(seed, &plan, std::env::var_os("SKEP_SIM_TOLD").is_some());
+        if let Err(violation) = result {
+            panic!("seed {seed}, {violation}");
+        }
+        total += report;
+    }
+    println!("{count} seeds: {total:?}");
+    assert!(count < 60 || total.moved > 100 && total.lost > 5, "too little moves: {total:?}");
+}
+
 /// Only the power fails, often, and everywhere at once: what was promised too early is gone then.
 fn crash_heavy() -> Plan {
     Plan { fault_ticks: 1500, fault_every: 100, only_power_cuts: true, ..Plan::default() }

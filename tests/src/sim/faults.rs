@@ -40,6 +40,8 @@ enum Fault {
     HealNetwork,
     Transfer,
     Split,
+    Move,
+    Lose,
 }
 
 const ANY: [Fault; 24] = [
@@ -68,6 +70,10 @@ const ANY: [Fault; 24] = [
     Fault::Split,
     Fault::Split,
 ];
+/// What there is besides, and instead of splits, where replicas move.
+const MOVES: [Fault; 4] = [Fault::Move, Fault::Move, Fault::Move, Fault::Lose];
+/// So many of all faults are no splits: those stand at the end.
+const NO_SPLITS: usize = 20;
 const POWER: [Fault; 5] =
     [Fault::PowerCut, Fault::AllPowerCut, Fault::AllPowerCut, Fault::Split, Fault::Split];
 
@@ -79,6 +85,10 @@ impl World {
         }
         let fault = if self.settings.plan.only_power_cuts {
             self.chance.pick(&POWER)
+        } else if self.settings.plan.moves && self.chance.one_in(6) {
+            self.chance.pick(&MOVES)
+        } else if self.settings.plan.moves {
+            self.chance.pick(&ANY[..NO_SPLITS])
         } else {
             self.chance.pick(&ANY)
         };
@@ -113,7 +123,8 @@ impl World {
             }
             Fault::ClockJump => self.nodes[at].clock.advance(RIGHT * self.chance.within(10..=400)),
             Fault::BlockOneWay => {
-                let to = (at + 1 + self.chance.below(2) as usize) % self.nodes.len();
+                let others = self.nodes.len() as u64 - 1;
+                let to = (at + 1 + self.chance.below(others) as usize) % self.nodes.len();
                 self.network.block(self.nodes[at].id, self.nodes[to].id);
             }
             Fault::Isolate => self.isolate(at),
@@ -121,6 +132,8 @@ impl World {
             Fault::HealNetwork => self.heal_network(),
             Fault::Transfer => self.transfer(at),
             Fault::Split => self.split(at),
+            Fault::Move => self.move_replica(),
+            Fault::Lose => self.lose_store(at),
         }
     }
 
@@ -184,12 +197,11 @@ impl World {
     }
 
     fn transfer(&mut self, at: usize) {
-        let status = self.nodes[at].parts.as_ref().map(|parts| parts.region_status()).unwrap_or_default();
+        let mut status = self.nodes[at].parts.as_ref().map(|parts| parts.region_status()).unwrap_or_default();
+        // A blank replica knows nobody.
+        status.retain(|status| !status.membership.voters.is_empty());
         if !status.is_empty() {
             let region = self.chance.pick(&status);
-            if region.membership.voters.is_empty() {
-                return; // it is blank
-            }
             let to = self.chance.pick(&region.membership.voters);
             if let Some(parts) = &self.nodes[at].parts {
                 parts.transfer_leadership(region.region, to);

@@ -1,8 +1,8 @@
 //! What is observed from outside and must fit together, whoever says it: who led, what was applied, to what effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use skep_raftstore::ids::{Index, RegionId, StoreId, Term};
+use skep_raftstore::ids::{Index, RegionId, ReplicaId, StoreId, Term};
 use skep_raftstore::machine::Committed;
 use skep_raftstore::raft::{LogPos, Role};
 use skep_raftstore::store::RegionStatus;
@@ -20,9 +20,13 @@ pub(super) struct Ledger {
     /// Where each replica's machine stands, in its present life.
     states: BTreeMap<(StoreId, RegionId), (LogPos, u64)>,
     /// How far each replica was seen to be committed, in its present life.
-    commits: BTreeMap<(StoreId, RegionId), Index>,
     /// Which region answered for a key in a version.
     answered: BTreeMap<(Vec<u8>, u64), RegionId>,
+    commits: BTreeMap<(RegionId, ReplicaId), Index>,
+    /// The replicas that each store was last seen to host.
+    hosted: BTreeMap<StoreId, BTreeMap<RegionId, ReplicaId>>,
+    /// Replicas that were seen to be gone, in the present life of their store.
+    buried: BTreeSet<(RegionId, ReplicaId)>,
     pub(super) broken: Option<String>,
     pub(super) elections: u64,
     pub(super) applied: u64,
@@ -56,11 +60,22 @@ impl Ledger {
                 self.break_rule(format!("{leader} and {store} both lead {region} in term {}", status.term.0));
             }
         }
-        let commit = self.commits.entry((store, region)).or_insert(status.commit);
+        let commit = self.commits.entry((region, status.replica)).or_insert(status.commit);
         let before = std::mem::replace(commit, status.commit);
         if status.commit < before {
             let (before, now) = (before.0, status.commit.0);
             self.break_rule(format!("{region} on {store} was committed through {before}, now through {now}"));
+        }
+    }
+
+    /// A replica that was removed never comes back.
+    pub(super) fn hosts(&mut self, store: StoreId, statuses: &[RegionStatus]) {
+        let now: BTreeMap<RegionId, ReplicaId> =
+            statuses.iter().map(|status| (status.region, status.replica)).collect();
+        let before = self.hosted.insert(store, now.clone()).unwrap_or_default();
+        self.buried.extend(before.into_iter().filter(|(region, replica)| now.get(region) != Some(replica)));
+        if let Some((region, replica)) = now.into_iter().find(|is| self.buried.contains(is)) {
+            self.break_rule(format!("{replica} of {region} was removed and is back"));
         }
     }
 
@@ -128,7 +143,9 @@ impl Ledger {
 
     /// The store's process is gone.
     pub(super) fn gone(&mut self, store: StoreId) {
-        self.commits.retain(|(of, _), _| *of != store);
+        self.commits.retain(|(_, replica), _| replica.store() != store);
+        self.hosted.remove(&store);
+        self.buried.retain(|(_, replica)| replica.store() != store);
         self.states.retain(|(of, _), _| *of != store);
     }
 

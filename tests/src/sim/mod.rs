@@ -1,7 +1,7 @@
 //! A simulation of whole stores, without threads: one seed decides everything, and the same seed always does the same.
 //!
-//! Three real stores (workers, syncs, apply pool and keeper, stepped by hand; the real log on disks in memory) serve a
-//! few clients over a network in memory, while power, disks, clocks, processes and the network fail. In the end the
+//! Three real stores, or four where replicas move (workers, syncs, apply pool and keeper, stepped by hand; the real log on
+//! disks in memory), serve a few clients over a network in memory, while power, disks, clocks, processes and the network fail. In the end the
 //! faults stop; then everything must heal, and everything that clients were told must be explained.
 
 mod chance;
@@ -10,6 +10,7 @@ mod clock;
 mod faults;
 mod ledger;
 pub mod linear;
+mod moves;
 mod node;
 mod ordered;
 mod power;
@@ -55,6 +56,10 @@ pub struct Report {
     pub installed: u64,
     /// Regions that were split off, on all replicas.
     pub splits: u64,
+    /// Replicas that moved from one store to another.
+    pub moved: u64,
+    /// Stores that lost everything and were replaced by new ones.
+    pub lost: u64,
     /// Keys whose history was too hard to be searched to the end.
     pub too_hard: u64,
 }
@@ -71,6 +76,8 @@ impl AddAssign for Report {
         self.reopened += more.reopened;
         self.installed += more.installed;
         self.splits += more.splits;
+        self.moved += more.moved;
+        self.lost += more.lost;
         self.too_hard += more.too_hard;
     }
 }
@@ -91,6 +98,8 @@ pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violati
         reopened: ledger.reopened,
         installed: ledger.installed,
         splits: ledger.splits,
+        moved: world.moves.done,
+        lost: world.moves.losses(),
         too_hard: world.too_hard,
     };
     drop(ledger);

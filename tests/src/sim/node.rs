@@ -65,6 +65,12 @@ impl Node {
         }
     }
 
+    /// Its disks are gone; another store begins on new ones, with nothing.
+    pub(super) fn begin_anew(&mut self, id: StoreId, seed: u64) {
+        (self.id, self.power, self.life, self.births) = (id, Power::new(seed), 0, Vec::new());
+        (self.syncs_from, self.may_fail) = (0, false);
+    }
+
     /// The next life of its process begins.
     pub(super) fn start(
         &mut self,

@@ -15,6 +15,8 @@ pub struct Plan {
     pub fault_every: u64,
     /// Whether faults are power cuts and nothing else: what finds a build that promises too early.
     pub only_power_cuts: bool,
+    /// Whether replicas move from store to store and stores are lost, instead of regions being split.
+    pub moves: bool,
     /// A wrong driver.
     pub store_mutant: Option<Mutant>,
     /// A wrong log.
@@ -27,6 +29,7 @@ impl Default for Plan {
             fault_ticks: 2500,
             fault_every: 60,
             only_power_cuts: false,
+            moves: false,
             store_mutant: None,
             wal_mutant: None,
         }

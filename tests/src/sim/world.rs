@@ -13,11 +13,13 @@ use super::chance::{Chance, mixed};
 use super::clients::Clients;
 use super::ledger::Ledger;
 use super::linear::Verdict;
+use super::moves::Moves;
 use super::node::Node;
 use super::settings::{Plan, Settings};
 use super::{Violation, linear, ordered};
 
-const STORES: usize = 3;
+/// Each region has so many replicas, at first on the first so many stores.
+const REPLICAS: usize = 3;
 
 /// After the faults everything must have been answered within so many ticks (40 s): elections, retries and the longest
 /// wait of a snapshot included.
@@ -38,6 +40,7 @@ pub(super) struct World {
     pub(super) network: MemoryNetwork,
     pub(super) clients: Clients,
     pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) moves: Moves,
     pub(super) is_healed: bool,
     pub(super) disk_frees_at: Vec<u64>,
     pub(super) crashes: u64,
@@ -52,9 +55,14 @@ impl World {
     pub(super) fn new(seed: u64, plan: &Plan, is_told: bool) -> World {
         let mut chance = Chance::new(seed);
         let settings = Settings::draw(&mut chance, plan);
-        let ids: Vec<StoreId> = (1..=STORES as u32).map(StoreId).collect();
-        let regions = by_hand::regions(settings.regions, &ids);
-        let births = |at| by_hand::births(&regions, &ids, at);
+        // Where replicas move, one store has none of each region.
+        let stores = if plan.moves { REPLICAS + 1 } else { REPLICAS };
+        let ids: Vec<StoreId> = (1..=stores as u32).map(StoreId).collect();
+        let regions = by_hand::regions(settings.regions, &ids[..REPLICAS]);
+        let births = |at: usize| match at {
+            0..REPLICAS => by_hand::births(&regions, &ids[..REPLICAS], at),
+            _ => Vec::new(),
+        };
         let nodes = ids.iter().enumerate().map(|(at, id)| Node::new(*id, chance.bits(), births(at)));
         let nodes = nodes.collect();
         let network = MemoryNetwork::new(chance.bits());
@@ -63,10 +71,11 @@ impl World {
             now: 0,
             nodes,
             network,
-            clients: Clients::new(settings.keys, settings.clients, STORES),
+            clients: Clients::new(settings.keys, settings.clients, stores),
             ledger: Arc::default(),
+            moves: Moves::new(&regions),
             is_healed: false,
-            disk_frees_at: vec![u64::MAX; STORES],
+            disk_frees_at: vec![u64::MAX; stores],
             crashes: 0,
             too_hard: 0,
             named: 0,
@@ -114,11 +123,14 @@ impl World {
             self.nodes[at].clock.advance(self.nodes[at].rate);
             self.maybe_start(at)?;
         }
-        for round in 0..SLICES_PER_TICK * STORES as u64 {
+        if self.settings.plan.moves {
+            self.move_on();
+        }
+        for round in 0..SLICES_PER_TICK * self.nodes.len() as u64 {
             if round % SLICES_PER_TICK == 0 {
                 self.network.step(Tick(self.now));
             }
-            let at = self.chance.below(STORES as u64) as usize;
+            let at = self.chance.below(self.nodes.len() as u64) as usize;
             if self.nodes[at].is_awake(self.now) {
                 self.run_slice(at)?;
             }
@@ -140,7 +152,12 @@ impl World {
         }
         let started = self.nodes[at].start(&self.settings, &self.network, &self.ledger, seed);
         match started {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if self.settings.plan.moves {
+                    self.tell_regions(at);
+                }
+                Ok(())
+            }
             Err(_) if self.nodes[at].power.is_off() => {
                 self.crashes += 1;
                 self.nodes[at].starts_at = self.now + self.chance.within(1..=100);
@@ -177,6 +194,9 @@ impl World {
             let status = parts.region_status();
             let mut ledger = self.ledger.lock();
             status.iter().for_each(|status| ledger.saw(id, status));
+            ledger.hosts(id, &status);
+            drop(ledger);
+            self.moves.saw(&status);
         }
         self.check_ledger()
     }
@@ -219,7 +239,7 @@ impl World {
         self.until_answered()?;
         let unknown = self.clients.unknown;
         for key in 0..self.clients.keys() {
-            for client in 0..self.clients.count().min(STORES) {
+            for client in 0..self.clients.count().min(self.nodes.len()) {
                 let at = self.clients.store_of(client);
                 if self.nodes[at].parts.is_some() {
                     self.clients.read(client, key, &self.nodes[at].front);
@@ -259,6 +279,9 @@ impl World {
 
     /// What is not as it must be in the end.
     fn unrest(&self) -> Option<String> {
+        if self.settings.plan.moves {
+            return self.unrest_of_moves();
+        }
         let restless = self.regions().into_iter().find(|region| !self.is_at_rest(*region));
         let gap = || {
             let gap = |at| self.gap(at).map(|why| format!("{}: {why}", self.nodes[at].id));
@@ -350,7 +373,7 @@ impl World {
                     s.last.0,
                     s.commit.0,
                     s.applied.0,
-                    s.stopped
+                    (&s.membership, &s.stopped)
                 ));
             }
         }
