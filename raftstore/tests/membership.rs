@@ -8,100 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use skep_raftstore::ids::{Life, RegionId, ReplicaId, StoreId, Tick};
-use skep_raftstore::machine::{Committed, Fatal, MachineFactory, SnapshotSource, Stamp, StateMachine};
 use skep_raftstore::message::RequestKind;
-use skep_raftstore::raft::{Index, LogPos, Membership, Role, Term};
+use skep_raftstore::raft::{Membership, Role};
 use skep_raftstore::store::{
-    Birth, Clock, Descent, Disks, Inboxes, Move, Moved, NoWatcher, RegionStatus, Request, StoreConfig,
-    StoreParts, Surroundings,
+    Birth, Descent, Disks, Inboxes, Move, Moved, NoWatcher, RegionStatus, Request, StoreConfig, StoreParts,
+    Surroundings,
 };
 use skep_raftstore::transport::memory::MemoryNetwork;
 use skep_wal::{MemDisk, WalConfig};
+use words::{Makes, Ticking};
+
+mod words;
 
 const REGION: RegionId = RegionId(0x1_0000_0001);
-
-/// A machine that holds words, and who takes part.
-#[derive(Default)]
-struct Words {
-    at: LogPos,
-    words: Vec<String>,
-}
-
-struct Page(LogPos, String);
-
-impl SnapshotSource for Page {
-    fn at(&self) -> LogPos {
-        self.0
-    }
-
-    fn write_to(self: Box<Self>, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-        write!(out, "{} {} {}", self.0.index.0, self.0.term.0, self.1)
-    }
-}
-
-impl StateMachine for Words {
-    fn applied(&self) -> LogPos {
-        self.at
-    }
-
-    fn apply(&mut self, batch: &[Committed], replies: &mut Vec<Bytes>) -> Result<(), Fatal> {
-        for entry in batch {
-            self.at = LogPos { index: entry.index, term: entry.term };
-            if !entry.body.is_empty() {
-                self.words.push(String::from_utf8_lossy(&entry.body).into_owned());
-            }
-            replies.push(Bytes::from_static(b"done"));
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, _: &Bytes) -> Bytes {
-        Bytes::from(self.words.join(" "))
-    }
-
-    fn snapshot(&mut self) -> Result<Box<dyn SnapshotSource>, Fatal> {
-        Ok(Box::new(Page(self.at, self.words.join(" "))))
-    }
-
-    fn restore(&mut self, from: &mut dyn std::io::Read) -> Result<(), Fatal> {
-        let mut text = String::new();
-        from.read_to_string(&mut text).map_err(|error| Fatal(error.to_string()))?;
-        let mut parts = text.split(' ');
-        let mut number = || parts.next().and_then(|part| part.parse().ok()).expect("a number");
-        self.at = LogPos { index: Index(number()), term: Term(number()) };
-        self.words = parts.filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        Ok(())
-    }
-
-    fn size(&self) -> u64 {
-        self.words.iter().map(|word| word.len() as u64).sum()
-    }
-
-    fn digest(&self) -> u64 {
-        self.size()
-    }
-}
-
-struct Makes;
-
-impl MachineFactory for Makes {
-    fn create(&self, _: RegionId, _: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {
-        Ok(Box::new(Words::default()))
-    }
-}
-
-#[derive(Default)]
-struct Ticking(AtomicU64);
-
-impl Clock for Ticking {
-    fn now(&self) -> Tick {
-        Tick(self.0.load(Ordering::Relaxed))
-    }
-
-    fn stamp(&self) -> Stamp {
-        Stamp(1)
-    }
-}
 
 /// A store's disks, and the store while it runs.
 struct Machine {

@@ -104,11 +104,7 @@ impl Part {
         if let Sink::Walk { walk, .. } = &mut self.sink {
             walk.prepare(&mut self.command);
         }
-        let counted = Counted {
-            outbox: Arc::clone(&self.outbox),
-            footprint: self.footprint.clone(),
-            value_bytes: None,
-        };
+        let counted = Counted::of(&self);
         self.ask(engine, number, counted);
     }
 
@@ -121,10 +117,7 @@ impl Part {
             counted.value_bytes = value_bytes(&result);
             match again {
                 Some(engine) => self.walked(&engine, number, counted, result),
-                None => {
-                    drop(counted);
-                    self.answered(number, result);
-                }
+                None => self.arrived(number, counted, result),
             }
         };
         match reads {
@@ -137,19 +130,23 @@ impl Part {
     fn walked(mut self, engine: &Engine, number: u64, counted: Counted, result: Result<Answer, Error>) {
         let answer = match result {
             Ok(answer) => answer,
-            Err(_) => {
-                drop(counted);
-                return self.answered(number, result);
-            }
+            Err(_) => return self.arrived(number, counted, result),
         };
         let Sink::Walk { walk, .. } = &mut self.sink else { return };
         match walk.next(Ok(answer)) {
             Step::Ask(command) => Part { command, ..self }.ask(engine, number, counted),
             Step::Reply(reply) => {
-                drop(counted);
                 self.fill(reply);
+                drop(counted);
             }
         }
+    }
+
+    /// The answer goes where it belongs, and only then is the part no longer under way: what waits for it (EXEC for the
+    /// looks of its watched keys) finds it there.
+    fn arrived(self, number: u64, counted: Counted, result: Result<Answer, Error>) {
+        self.answered(number, result);
+        drop(counted);
     }
 
     fn fill(self, reply: Reply) {
@@ -239,6 +236,12 @@ struct Counted {
     value_bytes: Option<usize>,
 }
 
+impl Counted {
+    fn of(part: &Part) -> Counted {
+        Counted { outbox: Arc::clone(&part.outbox), footprint: part.footprint.clone(), value_bytes: None }
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.outbox.answered(&self.footprint, self.value_bytes);
@@ -247,6 +250,8 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::super::outbox::Form;
     use super::*;
     use crate::commands::Gather;
@@ -312,6 +317,28 @@ mod tests {
             piece.answered(1, Ok(Answer::Done));
         }
         assert_eq!(ready(&outbox), [Reply::OK]);
+    }
+
+    thread_local! {
+        /// Set while a test's answer is looked at: what asks whether a write of the key it was read from may go.
+        static PROBE: RefCell<Option<Box<dyn Fn() -> bool>>> = const { RefCell::new(None) };
+    }
+
+    #[test]
+    fn what_waits_for_an_answer_goes_when_that_is_in_its_place_and_not_before() {
+        let outbox = Arc::new(Outbox::default());
+        let looks_at_it =
+            Gather::Sum(|_| PROBE.with_borrow(|probe| probe.as_ref().map(|may_go| i64::from(may_go()))));
+        let part =
+            parts(&outbox, vec![Command::Look { key: "k".into() }], looks_at_it).next().expect("a part");
+        let number = outbox.submitting(part.footprint()).expect("there is room");
+        let write = Footprint::of(&Command::Delete { key: "k".into(), return_old: false });
+        let counted = Counted::of(&part);
+        let (asked, of) = (Arc::clone(&outbox), write.clone());
+        PROBE.set(Some(Box::new(move || asked.submitting(&of).is_some())));
+        part.arrived(number, counted, Ok(Answer::Value(Some("look".into()))));
+        assert_eq!(ready(&outbox), [Reply::Integer(0)], "it went before the answer was taken");
+        assert!(outbox.submitting(&write).is_some());
     }
 
     #[test]

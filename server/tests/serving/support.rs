@@ -82,6 +82,10 @@ fn bind(runtime: &Runtime) -> (tokio::net::TcpListener, SocketAddr) {
 
 pub(crate) struct Client(pub(crate) TcpStream);
 
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 impl Client {
     pub(crate) fn to(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).unwrap();
@@ -97,12 +101,22 @@ impl Client {
     #[track_caller]
     pub(crate) fn expect(&mut self, wanted: &[u8]) {
         let mut got = vec![0; wanted.len()];
-        self.0.read_exact(&mut got).unwrap();
+        let mut length = 0;
+        while length < wanted.len() && got[..length] == wanted[..length] {
+            match self.0.read(&mut got[length..]) {
+                Ok(0) => break,
+                Ok(count) => length += count,
+                Err(error) => {
+                    panic!("{error} after {:?} of {:?}", lossy(&got[..length]), lossy(wanted));
+                }
+            }
+        }
         if got != wanted {
             let mut more = [0; 256];
-            let count = self.0.read(&mut more).unwrap();
+            got.truncate(length);
+            let count = self.0.read(&mut more).unwrap_or(0);
             got.extend_from_slice(&more[..count]);
-            panic!("{:?} instead of {:?}", String::from_utf8_lossy(&got), String::from_utf8_lossy(wanted));
+            panic!("{:?} instead of {:?}", lossy(&got), lossy(wanted));
         }
     }
 
