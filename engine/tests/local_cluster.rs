@@ -63,6 +63,41 @@ fn check_contents(cluster: &LocalCluster) {
     assert_eq!(engine.scan("key:", None, 7).wait().unwrap(), all[..7]);
 }
 
+/// A bit flips in what one store's log holds of one region: that replica stops, the cluster is ready without it, and every
+/// store answers for every key.
+#[test]
+fn a_damaged_replica_is_not_waited_for() {
+    let temp = TempDir::new().unwrap();
+    let dir = temp.path().join("data");
+    let cluster = open(&dir);
+    let puts: Vec<_> = (0..500).map(|i| cluster.engine(0).put(key(i), format!("value {i}"))).collect();
+    puts.into_iter().for_each(|put| put.wait().unwrap());
+    cluster.close().unwrap();
+    drop(cluster);
+    assert_eq!(flip_a_bit_of("value 250", &dir.join("store-2")), 1);
+
+    let cluster = open(&dir);
+    let stopped: Vec<usize> = cluster.engines().iter().map(|engine| engine.store_status().stopped).collect();
+    assert_eq!(stopped, [0, 1, 0]);
+    check_contents(&cluster);
+    cluster.engine(1).put(key(250), "value 250").wait().unwrap();
+    check_contents(&cluster);
+    cluster.close().unwrap();
+}
+
+/// In each file of a store that holds these bytes. Says in how many.
+fn flip_a_bit_of(text: &str, dir: &Path) -> usize {
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let Some(at) = bytes.windows(text.len()).position(|part| part == text.as_bytes()) else { return 0 };
+        bytes[at] ^= 1;
+        fs::write(path, bytes).unwrap();
+        1
+    };
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| if path.is_dir() { flip_a_bit_of(text, &path) } else { flip(&path) }).sum()
+}
+
 #[test]
 fn writes_to_one_key_through_all_stores_lose_nothing() {
     let temp = TempDir::new().unwrap();

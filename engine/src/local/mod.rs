@@ -68,12 +68,13 @@ impl LocalCluster {
         &self.engines[at % self.engines.len()]
     }
 
-    /// Waits until every store that has not failed knows a leader for each of its regions.
+    /// Waits until every store that has not failed knows a leader for each of its regions. A replica that has stopped is not
+    /// waited for: others answer for it.
     pub fn wait_ready(&self, timeout: Duration) -> Result<(), Error> {
         let ready = wait_until(timeout, || {
             let running =
                 self.engines.iter().map(Engine::store_status).filter(|store| store.failed.is_none());
-            running.into_iter().all(|store| store.led == store.replicas)
+            running.into_iter().all(|store| store.led + store.stopped == store.replicas)
         });
         if ready { Ok(()) } else { Err(Error::TimedOut) }
     }

@@ -194,13 +194,16 @@ impl Store {
     pub fn status(&self) -> StoreStatus {
         let Shared { config, inboxes, wal, counters, .. } = &*self.inner.shared;
         let regions = self.region_status();
+        let (stopped, running): (Vec<_>, Vec<_>) =
+            regions.iter().partition(|region| region.stopped.is_some());
         let usage = wal.usage();
         StoreStatus {
             id: config.id,
             failed: self.failed(),
             replicas: regions.len(),
-            leaders: regions.iter().filter(|region| region.role == Role::Leader).count(),
-            led: regions.iter().filter(|region| region.leader.is_some()).count(),
+            leaders: running.iter().filter(|region| region.role == Role::Leader).count(),
+            led: running.iter().filter(|region| region.leader.is_some()).count(),
+            stopped: stopped.len(),
             unanswered: inboxes.unanswered(),
             entries_appended: counters.entries_appended.load(Ordering::Relaxed),
             syncs: counters.syncs.load(Ordering::Relaxed),

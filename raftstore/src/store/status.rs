@@ -86,8 +86,10 @@ pub struct StoreStatus {
     pub replicas: usize,
     /// Of those, how many lead their region.
     pub leaders: usize,
-    /// Of those, how many know a leader.
+    /// Of those, how many run and know a leader.
     pub led: usize,
+    /// Of those, how many have stopped.
+    pub stopped: usize,
     /// Commands taken and not answered.
     pub unanswered: usize,
     /// Entries appended since the start.
