@@ -129,6 +129,16 @@ impl Store {
         wait(&mut self.child)
     }
 
+    /// Whether the process is no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state is known").is_some()
+    }
+
+    /// Waits until it has ended by itself: how.
+    pub fn ended(mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+
     /// Stops it in the middle of whatever it does.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);

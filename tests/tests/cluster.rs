@@ -134,6 +134,88 @@ fn any_store_may_be_killed_and_writes_go_on_within_three_seconds() {
     }
 }
 
+/// The log's directory is taken away under a store that runs: it says so and ends, the others go on, and with its directory
+/// put back it is one of them again.
+#[test]
+fn a_store_whose_log_fails_ends_with_exit_code_3_and_the_others_go_on() {
+    let _alone = alone();
+    let place = Place::new(ABOVE, 3, &["--wal-segment-bytes", "256KiB"]);
+    let mut stores = place.start_all();
+    let (log, away) = (place.data(2).join("wal"), place.data(2).join("away"));
+    fs::rename(&log, &away).expect("it is renamed");
+
+    let begun = Instant::now();
+    let mut connection = stores[0].connect(Duration::from_secs(20));
+    let mut written = 0_u64;
+    while !stores[2].has_ended() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it goes on without its log");
+        let value = vec![b'v'; 64 << 10];
+        redis::cmd("SET")
+            .arg(key("log", written))
+            .arg(value)
+            .exec(&mut connection)
+            .expect("the others go on");
+        written += 1;
+    }
+    assert_eq!(stores.pop().expect("the third").ended().code(), Some(3));
+    let said = fs::read_to_string(place.log(2)).expect("what it said");
+    assert!(
+        said.lines().any(|line| line.starts_with("skep: the store has failed: writing segment-")),
+        "{said}"
+    );
+    println!("{written} writes, then: {}", said.lines().last().unwrap_or_default());
+
+    redis::cmd("SET").arg("after").arg("it").exec(&mut connection).expect("the others go on");
+    fs::rename(&away, &log).expect("it is renamed");
+    let back = place.start(2);
+    back.waits_until_healthy();
+    let got: String =
+        redis::cmd("GET").arg("after").query(&mut back.connect(Duration::from_secs(20))).expect("it is read");
+    assert_eq!(got, "it");
+}
+
+/// A store's directory is deleted: what is started in its place is another store, takes part after a while, and holds
+/// everything; then it can be relied on: another one is lost, and nothing is missing.
+#[test]
+fn a_store_that_was_wiped_is_replaced_by_a_new_one_that_can_be_relied_on() {
+    let _alone = alone();
+    let more = ["--wal-segment-bytes", "4MiB", "--cluster-replace-after", "2s"];
+    let place = Place::new(ABOVE, 3, &more);
+    let mut stores = place.start_all();
+    let names = |store: &Store| -> Vec<String> {
+        let status = store.status().expect("it runs");
+        let stores = status["store_list"].as_array().expect("a list").iter();
+        stores.map(|store| store["id"].to_string()).collect()
+    };
+    let before = names(&stores[0]);
+    let mut connection = stores[0].connect(Duration::from_secs(20));
+    for number in 0..256_u64 {
+        redis::cmd("SET").arg(key("wipe", number)).arg(number).exec(&mut connection).expect("it is written");
+    }
+
+    stores.remove(1).kill();
+    fs::remove_dir_all(place.data(1)).expect("it is wiped");
+    let new = place.start(1);
+    for store in [&stores[0], &stores[1], &new] {
+        store.waits_until("it takes part under a new name, and the old one is gone", |status| {
+            let stores = status["store_list"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let (old, new): (Vec<_>, Vec<_>) =
+                stores.iter().partition(|store| before.contains(&store["id"].to_string()));
+            status["stores_losable"] == 1 && (old.len(), new.len()) == (2, 1)
+        });
+    }
+
+    // Store 0 is lost: the new one and store 2 have everything, and take more.
+    stores.remove(0).kill();
+    let mut connection = new.connect(Duration::from_secs(20));
+    for number in 192..256_u64 {
+        let got: Option<u64> =
+            redis::cmd("GET").arg(key("wipe", number)).query(&mut connection).expect("it is read");
+        assert_eq!(got, Some(number));
+    }
+    redis::cmd("SET").arg("after").arg("it").exec(&mut connection).expect("it is written");
+}
+
 /// The frozen store believes that it leads. What clients ask it, before and after it goes on, is never older than what was
 /// acknowledged when they asked.
 #[test]

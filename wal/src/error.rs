@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::{Lsn, StreamId};
 
 /// Why the log refused or failed.
@@ -115,6 +117,20 @@ pub enum Misuse {
 }
 
 impl WalError {
+    /// Whether the same may succeed later with nothing changed but what the machine has left: space, memory, file
+    /// descriptors. Of a log that is [poisoned](crate::Wal::poisoned) nothing succeeds any more.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            WalError::Full { .. } => true,
+            WalError::Io { source, .. } => {
+                let scarce =
+                    [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::AGAIN, Errno::INTR];
+                source.raw_os_error().is_some_and(|code| scarce.map(Errno::raw_os_error).contains(&code))
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(doing: &'static str, file: &str, source: io::Error) -> WalError {
         WalError::Io { doing, file: file.to_owned(), source: Arc::new(source) }
     }

@@ -62,6 +62,14 @@ impl Succession {
     }
 }
 
+/// Stores that need not be known any more: they are away, have no replica, and somebody else is at their address. (One of
+/// them that comes back all the same says who and where it is.)
+pub(super) fn forgotten(scene: &Scene<'_>) -> Vec<StoreId> {
+    let has_heir = |lost: &PeerState| scene.peers.iter().any(|other| other.up && other.addr == lost.addr);
+    let lost = scene.peers.iter().filter(|peer| !peer.up && !scene.replicas.contains_key(&peer.store));
+    lost.filter(|peer| has_heir(peer)).map(|peer| peer.store).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +153,29 @@ mod tests {
             "it may be at the other address"
         );
         assert_eq!(next(&mut succession, &all, &ALL, begun + PATIENCE), Some((3, 9)));
+    }
+
+    /// Whoever moved its replicas, and whether this store saw that or not.
+    #[test]
+    fn one_without_a_replica_is_forgotten_when_another_is_at_its_address() {
+        let forgets = |peers: &[PeerState], replicas: &[(u32, usize)]| {
+            let replicas = replicas.iter().map(|(id, count)| (StoreId(*id), *count)).collect();
+            let scene = Scene {
+                own: StoreId(1),
+                replicas: &replicas,
+                votes: &replicas,
+                regions: 4,
+                peers,
+                listed: 2,
+            };
+            forgotten(&scene)
+        };
+        let moved = [(1, 4), (2, 4), (9, 4)];
+        let peers = [peer(2, 12, true), peer(3, 13, false), peer(9, 13, true)];
+        assert_eq!(forgets(&peers, &moved), [StoreId(3)]);
+        assert_eq!(forgets(&peers, &[(1, 4), (2, 4), (3, 1), (9, 4)]), [], "not while it has a replica");
+        assert_eq!(forgets(&[peer(3, 13, false), peer(9, 13, false)], &moved), [], "nobody is there yet");
+        assert_eq!(forgets(&[peer(3, 13, true), peer(9, 14, true)], &[(1, 4)]), [], "it joins");
     }
 
     #[test]

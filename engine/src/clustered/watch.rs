@@ -13,7 +13,7 @@ use skep_raftstore::transport::tcp::{PeerState, TcpTransport};
 
 use super::founding::Founding;
 use super::judge::{self, Heard};
-use super::succession::{Scene, Succession};
+use super::succession::{self, Scene, Succession};
 use super::{Phase, Shared, others, round, status};
 
 /// How long between two rounds while somebody is missing.
@@ -73,13 +73,15 @@ impl Watch {
         let listed = others(&self.shared.config).len();
         let scene =
             Scene { own, replicas: &replicas, votes: &votes, regions: regions.len(), peers: &peers, listed };
+        for lost in succession::forgotten(&scene) {
+            self.transport.remove_peer(lost);
+        }
         let patience = self.shared.config.replace_after;
         let Some((lost, new)) = self.succession.next(&scene, Instant::now(), patience) else { return };
         self.shared.tell(format!("store {lost} is gone and {new} has its address: {new} takes its place"));
         let progress = engine.replace_store(lost, new, REPLACE_AT_A_TIME);
         if progress.left.is_empty() {
             self.shared.tell(format!("store {new} has taken the place of {lost}"));
-            self.transport.remove_peer(lost);
         }
     }
 

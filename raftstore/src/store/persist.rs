@@ -41,11 +41,10 @@ impl Worker {
         }
     }
 
-    /// Whether trying again cannot help. A log that is not poisoned has refused and lost nothing: no space, no file
-    /// descriptor.
+    /// Whether trying again cannot help. A log that is not poisoned has refused and lost nothing, but if its directory is
+    /// gone or cannot be written to it will refuse for ever: then others should serve.
     fn is_hopeless(&self, error: &WalError) -> bool {
-        let may_pass = matches!(error, WalError::Full { .. } | WalError::Io { .. });
-        !may_pass || self.shared.wal.poisoned().is_some()
+        !error.may_pass() || self.shared.wal.poisoned().is_some()
     }
 
     fn append(&mut self) -> Result<Lsn, WalError> {
