@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use skep_engine::{Engine, Error, LocalCluster, LocalConfig};
+use skep_engine::{Answer, Engine, Error, LocalCluster, LocalConfig, Write};
 use tempfile::TempDir;
 
 const READY: Duration = Duration::from_secs(20);
@@ -110,6 +110,58 @@ fn append_in_order(engine: &Engine, client: usize, is_over: &AtomicBool, appends
         let expected: String =
             (0..written).filter(|number| number % 20 == at).map(|n| format!("{n};")).collect();
         assert_eq!(engine.get(key(at)).wait().unwrap().unwrap(), expected, "{}", key(at));
+    }
+}
+
+/// What is set in one go is cut where regions have come to meet, and keeps its place among what the client writes.
+#[test]
+fn what_is_set_together_keeps_its_place_while_regions_split() {
+    let temp = TempDir::new().unwrap();
+    let cluster = open(config(&temp));
+    let is_over = AtomicBool::new(false);
+    let rounds = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for client in 0..3 {
+            let (engine, is_over, rounds) = (cluster.engine(client), &is_over, &rounds);
+            scope.spawn(move || set_and_append(engine, client, is_over, rounds));
+        }
+        for at in 0..40u32 {
+            let before = rounds.load(Ordering::Relaxed);
+            let key = format!("key:{:02}{}", at * 7 % 20, if at % 2 == 0 { "" } else { "x" });
+            cluster.engine(at as usize).split(key).wait().unwrap();
+            until("the clients go on", || rounds.load(Ordering::Relaxed) > before + 10);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(regions(cluster.engine(0)) > 20);
+}
+
+/// Sets twenty keys in one go and appends to each, over and over, many at a time without waiting: whenever something was
+/// appended, it was to the newest value.
+fn set_and_append(engine: &Engine, client: usize, is_over: &AtomicBool, rounds: &AtomicU64) {
+    let key = |at: u64| format!("key:{at:02}:{client}");
+    let mut round = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let several: Vec<_> = (0..10)
+            .map(|_| {
+                round += 1;
+                let value = format!("{round:08}");
+                let put = |at| Write::Put { key: key(at).into(), value: value.clone().into() };
+                let (done, was_set) = std::sync::mpsc::channel();
+                engine.execute_divided((0..20).map(put).collect(), move |answer| done.send(answer).unwrap());
+                let appended: Vec<_> = (0..20).map(|at| engine.append(key(at), "x")).collect();
+                (was_set, appended)
+            })
+            .collect();
+        for (was_set, appended) in several {
+            assert_eq!(was_set.recv().unwrap(), Ok(Answer::Done));
+            let lengths: Vec<u64> = appended.into_iter().map(|length| length.wait().unwrap()).collect();
+            assert_eq!(lengths, [9; 20]);
+            rounds.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    for at in 0..20 {
+        assert_eq!(engine.get(key(at)).wait().unwrap().unwrap(), format!("{round:08}x"), "{}", key(at));
     }
 }
 

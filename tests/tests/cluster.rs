@@ -285,7 +285,7 @@ fn a_leader_that_was_frozen_for_ten_seconds_answers_nothing_stale() {
 }
 
 #[test]
-fn redis_benchmark_goes_to_its_end_while_a_store_is_killed_and_comes_back() {
+fn redis_benchmark_goes_to_its_end_while_regions_split_and_a_store_is_killed_and_comes_back() {
     let _alone = alone();
     if Command::new("redis-benchmark").arg("--version").stdout(Stdio::null()).status().is_err() {
         let is_required = std::env::var("SKEP_TEST_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
@@ -319,6 +319,21 @@ fn redis_benchmark_goes_to_its_end_while_a_store_is_killed_and_comes_back() {
             is_done.store(true, Ordering::Relaxed);
             result
         });
+        // In the middle of what is written, at another key each time.
+        let admin = stores[0].admin.clone();
+        let splits = scope.spawn(|| {
+            let (admin, mut split) = (admin, 0);
+            while !is_done.load(Ordering::Relaxed) {
+                let key = format!("key:{:012}", (split * 3_877 + 1_000) % 10_000);
+                let mut command = Command::new(skep_tests::server::binary());
+                let (status, _, complaint) = run(command.args(["region", "split", &key, "--admin", &admin]));
+                // With one of three stores lost there is a moment without a leader; then it is tried again.
+                split += u64::from(status.success());
+                assert!(status.success() || status.code() == Some(1), "{complaint}");
+                thread::sleep(Duration::from_millis(300));
+            }
+            split
+        });
         let mut killed = 0;
         while !is_done.load(Ordering::Relaxed) || killed == 0 {
             stores.remove(1).kill();
@@ -332,7 +347,12 @@ fn redis_benchmark_goes_to_its_end_while_a_store_is_killed_and_comes_back() {
             status.success() && complaint.is_empty() && !out.to_lowercase().contains("err"),
             "{out}{complaint}"
         );
-        println!("store 1 was killed {killed} times during\n{}", out.replace('\r', "\n"));
+        let split = splits.join().expect("no panic");
+        assert!(split > 0, "no region was split");
+        println!(
+            "regions were split {split} times and store 1 was killed {killed} times during\n{}",
+            out.replace('\r', "\n")
+        );
     });
 }
 

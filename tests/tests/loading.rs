@@ -78,14 +78,25 @@ fn free_address() -> String {
     listener.local_addr().expect("an address").to_string()
 }
 
-/// The load does not notice more than a pause. Everything is there, also after another kill -9.
+/// How many regions the server has.
+fn regions(server: &Server) -> u64 {
+    let (status, out, complaint) =
+        run(Command::new(binary()).args(["status", "--json", "--admin", &server.admin]));
+    assert!(status.success(), "{complaint}");
+    let status: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    status["regions"].as_u64().expect("a number")
+}
+
+/// The load does not notice more than a pause, although what it fills is cut all the time. Everything is there, also after
+/// another kill -9.
 #[test]
 fn a_load_goes_on_when_the_server_comes_back() {
     let (dir, files) = (fresh(), fresh());
     let (records, file) = (records(), files.path().join("index.tsv"));
     fs::write(&file, records.concat()).expect("written");
     let address = free_address();
-    let server = Server::start_at(&address, dir.path(), &[]);
+    let flags = ["--regions", "1", "--split-bytes", "1MiB"];
+    let server = Server::start_at(&address, dir.path(), &flags);
     let mut loading = load_from_pipe(&address, "60s");
     let (half, rest) = records.split_at(records.len() / 2);
     give(&mut loading, half);
@@ -93,7 +104,7 @@ fn a_load_goes_on_when_the_server_comes_back() {
     server.kill();
     let feeding = thread::scope(|scope| {
         let feeding = scope.spawn(|| give(&mut loading, rest));
-        let server = Server::start_at(&address, dir.path(), &[]);
+        let server = Server::start_at(&address, dir.path(), &flags);
         feeding.join().expect("no panic");
         server
     });
@@ -105,8 +116,10 @@ fn a_load_goes_on_when_the_server_comes_back() {
     assert_eq!(said.lines().count(), 1, "nothing but the result: {said}");
     assert!(complaint.contains("no connection"), "it was told: {complaint}");
 
+    println!("one region became {}", regions(&feeding));
     feeding.kill();
-    let server = Server::start(dir.path(), &[]);
+    let server = Server::start(dir.path(), &flags);
+    assert!(regions(&server) >= 16, "one region became {}", regions(&server));
     let (status, said, complaint) = verify(&server, &file, &[]);
     assert!(status.success(), "{complaint}");
     assert!(said.starts_with(&format!("verified {} lines, all are there", records.len())), "{said}");

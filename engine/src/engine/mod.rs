@@ -18,7 +18,7 @@ use crate::memory_use::MemoryUse;
 use crate::region_ids::RegionIds;
 use crate::router::Router;
 use crate::store_dir::{self, DirectoryError, Found, Identity, NO_CLUSTER, Problem, StoreDir};
-use crate::{Answer, Command, Error, draw, plan, sweeper};
+use crate::{Answer, Command, Error, Write, draw, plan, sweeper};
 use scan::{count_expiring, count_keys};
 use steward::Errand;
 
@@ -154,6 +154,24 @@ impl Engine {
                 }),
                 Err(error) => reply(Err(error)),
             },
+        }
+    }
+
+    /// The same for a batch that need not be whole: where its keys lie in several regions, or come to while it is under
+    /// way, each region carries out its own part, at its own time. After an error some of the parts may have been
+    /// carried out.
+    pub fn execute_divided(
+        &self,
+        batch: Vec<Write>,
+        reply: impl FnOnce(Result<Answer, Error>) + Send + 'static,
+    ) {
+        let command = Command::Batch { writes: batch };
+        match self.inner.memory.reserve(&command) {
+            Ok(reserved) => self.inner.router.execute_divided(&command, move |answer| {
+                drop(reserved);
+                reply(answer);
+            }),
+            Err(error) => reply(Err(error)),
         }
     }
 

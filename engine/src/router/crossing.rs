@@ -42,7 +42,7 @@ pub(super) struct Crossing {
 #[derive(Default)]
 struct State {
     /// By the order in which they were given.
-    waiting: BTreeMap<u64, Pending<Reply>>,
+    waiting: BTreeMap<(u64, u64), Pending<Reply>>,
     /// What is known and not in the table everywhere.
     news: Vec<RegionDescriptor>,
     is_settling: bool,

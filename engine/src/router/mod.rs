@@ -14,6 +14,7 @@ use crossing::Crossing;
 pub(crate) use route::Answered;
 
 mod crossing;
+mod dividing;
 pub(crate) mod route;
 
 /// See the page of this file.
@@ -66,6 +67,18 @@ impl Router {
     ) {
         match self.routed(command) {
             Ok(route) => route::submit(self, route, |(answer, _)| reply(answer)),
+            Err(error) => reply(Err(error)),
+        }
+    }
+
+    /// The same; a batch whose keys lie in several regions is carried out in pieces.
+    pub(crate) fn execute_divided(
+        self: &Arc<Self>,
+        command: &Command,
+        reply: impl FnOnce(Result<Answer, Error>) + Send + 'static,
+    ) {
+        match self.checked(command) {
+            Ok(()) => route::submit_divisible(self, self.asked(), command, |(answer, _)| reply(answer)),
             Err(error) => reply(Err(error)),
         }
     }

@@ -8,8 +8,8 @@ use skep_raftstore::machine::Stamp;
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::store::{Request, SubmitError};
 
-use super::Router;
 use super::crossing::Reply as BoxedReply;
+use super::{Router, dividing};
 use crate::descriptor::RegionDescriptor;
 use crate::directory::{Place, Table};
 use crate::reply_bytes::{self, Reply};
@@ -21,9 +21,9 @@ const HOPS_MAX: u32 = 16;
 
 /// Where a command goes, and as what.
 pub(super) struct Route {
-    place: Arc<Place>,
-    kind: RequestKind,
-    body: Bytes,
+    pub(super) place: Arc<Place>,
+    pub(super) kind: RequestKind,
+    pub(super) body: Bytes,
 }
 
 /// An answer, and the region that gave it, if one did.
@@ -34,23 +34,31 @@ pub(super) struct Pending<F> {
     pub(super) body: Bytes,
     pub(super) kind: RequestKind,
     pub(super) began: Instant,
-    /// The order in which the commands of this store were given.
-    pub(super) given: u64,
+    /// The order in which the commands of this store were given; the second tells the pieces of one apart.
+    pub(super) given: (u64, u64),
     pub(super) hops: u32,
     /// Where it is on its way to.
     pub(super) place: Option<Arc<Place>>,
+    /// Whether it is cut where its keys lie in several regions.
+    pub(super) is_divisible: bool,
     pub(super) reply: F,
 }
 
 impl Router {
     /// Where `command` goes, if it is a possible one.
     pub(super) fn routed(&self, command: &Command) -> Result<Route, Error> {
+        self.checked(command)?;
+        route(&self.directory.table(), self.asked(), command)
+    }
+
+    /// An error if `command` is impossible wherever its keys lie.
+    pub(super) fn checked(&self, command: &Command) -> Result<(), Error> {
         limits::check(command)?;
         let (bytes, bytes_max) = (command_bytes::encoded_bytes(command), self.command_bytes_max);
         if bytes > bytes_max {
             return Err(Error::BatchTooLarge { bytes, bytes_max });
         }
-        route(&self.directory.table(), self.asked(), command)
+        Ok(())
     }
 
     /// The same for a query that is answered here.
@@ -60,7 +68,11 @@ impl Router {
     }
 }
 
-fn route<B: AsRef<[u8]>>(table: &Table, asked: Stamp, command: &Command<B>) -> Result<Route, Error> {
+pub(super) fn route<B: AsRef<[u8]>>(
+    table: &Table,
+    asked: Stamp,
+    command: &Command<B>,
+) -> Result<Route, Error> {
     let place = Arc::clone(table.place_of(command.first_key()));
     if !command.all_keys(&mut |key| Arc::ptr_eq(table.place_of(key), &place)) {
         return Err(Error::CrossRegion);
@@ -76,11 +88,31 @@ where
     F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
     let Route { place, kind, body } = route;
-    let given = router.next_given();
-    begin(router, place, Pending { body, kind, began: Instant::now(), given, hops: 0, place: None, reply });
+    begin(router, place, Pending::new(router, kind, body, reply));
 }
 
-fn begin<F>(router: &Arc<Router>, place: Arc<Place>, pending: Pending<F>)
+/// The same, of a batch that is cut where its keys lie in several regions, or come to while it is under way.
+pub(super) fn submit_divisible<F>(router: &Arc<Router>, asked: Stamp, command: &Command, reply: F)
+where
+    F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
+{
+    let table = router.directory.table();
+    match route(&table, asked, command) {
+        Ok(Route { place, kind, body }) => {
+            let pending = Pending::new(router, kind, body, reply);
+            begin(router, place, Pending { is_divisible: true, ..pending });
+        }
+        Err(Error::CrossRegion) => {
+            let body = command_bytes::encode(0, asked, command);
+            let pending = Pending::new(router, RequestKind::Write, body, reply).boxed();
+            dividing::divide(router, &table, Pending { is_divisible: true, ..pending });
+        }
+        Err(error) => reply((Err(error), None)),
+    }
+}
+
+/// Sends a command to its place, or waits for that.
+pub(super) fn begin<F>(router: &Arc<Router>, place: Arc<Place>, pending: Pending<F>)
 where
     F: for<'a> FnOnce(Answered<'a>) + Send + 'static,
 {
@@ -126,6 +158,7 @@ pub(super) fn send_again(router: &Arc<Router>, table: &Table, pending: Pending<B
         }
         // Only this thread closes flows now, and it does not while it sends.
         Ok(_) => (pending.reply)((Err(Error::NoRegion), None)),
+        Err(Error::CrossRegion) if pending.is_divisible => dividing::divide(router, table, pending),
         Err(error) => (pending.reply)((Err(error), None)),
     }
 }
@@ -214,9 +247,15 @@ fn catch_up(router: &Arc<Router>, pending: Pending<BoxedReply>) {
 }
 
 impl<F: for<'a> FnOnce(Answered<'a>) + Send + 'static> Pending<F> {
+    /// One that is given now.
+    fn new(router: &Router, kind: RequestKind, body: Bytes, reply: F) -> Pending<F> {
+        let given = (router.next_given(), 0);
+        Pending { body, kind, began: Instant::now(), given, hops: 0, place: None, is_divisible: false, reply }
+    }
+
     fn boxed(self) -> Pending<BoxedReply> {
-        let Pending { body, kind, began, given, hops, place, reply } = self;
-        Pending { body, kind, began, given, hops, place, reply: Box::new(reply) }
+        let Pending { body, kind, began, given, hops, place, is_divisible, reply } = self;
+        Pending { body, kind, began, given, hops, place, is_divisible, reply: Box::new(reply) }
     }
 }
 

@@ -42,11 +42,6 @@ impl Gathering {
         self.pieces.lock().error.is_some()
     }
 
-    /// More answers will come than was thought.
-    pub(super) fn more(&self, count: usize) {
-        self.pieces.lock().missing += count;
-    }
-
     /// Fewer answers will come than was thought.
     pub(super) fn fewer(&self, count: usize) {
         let mut pieces = self.pieces.lock();

@@ -120,9 +120,13 @@ impl Part {
                 None => self.arrived(number, counted, result),
             }
         };
-        match reads {
-            Consistency::Stale if !command.is_write() => engine.execute_stale(command, answered),
-            Consistency::Stale | Consistency::Linearizable => engine.execute(command, answered),
+        match command {
+            // Several keys are set one region at a time: it was cut by what was known then.
+            Command::Batch { writes } => engine.execute_divided(writes, answered),
+            query if reads == Consistency::Stale && !query.is_write() => {
+                engine.execute_stale(query, answered)
+            }
+            command => engine.execute(command, answered),
         }
     }
 
@@ -168,29 +172,6 @@ impl Part {
         }
     }
 
-    /// The same writes as several parts, after it turned out that they lie in several regions.
-    pub(crate) fn cut(self, commands: Vec<Command>) -> Vec<Part> {
-        let Part { sink: Sink::Piece { gathering, at }, outbox, reads, .. } = self else {
-            debug_assert!(false, "only gathered work is cut");
-            return vec![self];
-        };
-        gathering.more(commands.len().saturating_sub(1));
-        let part = |command| {
-            let sink = Sink::Piece { gathering: Arc::clone(&gathering), at };
-            Part::new(command, reads, Arc::clone(&outbox), sink)
-        };
-        commands.into_iter().map(part).collect()
-    }
-
-    /// Whether trying again can help. Keys of several regions can be cut into batches if they are one.
-    fn is_tried_again(&self, error: &Error) -> bool {
-        match error {
-            Error::Busy | Error::NoRegion => true,
-            Error::CrossRegion => matches!(self.command, Command::Batch { .. }),
-            _ => false,
-        }
-    }
-
     fn answered(self, number: u64, result: Result<Answer, Error>) {
         match result {
             Ok(answer) => match self.sink {
@@ -198,7 +179,8 @@ impl Part {
                 Sink::Piece { gathering, at } => gathering.arrived(at, Ok(answer)),
                 Sink::Walk { ticket, .. } => ticket.fill(unexpected(&answer)),
             },
-            Err(error) if self.is_tried_again(&error) => {
+            // Nothing was done: trying again can help.
+            Err(error @ (Error::Busy | Error::NoRegion)) => {
                 let outbox = Arc::clone(&self.outbox);
                 if let Some((part, error)) = outbox.refused(number, self, error) {
                     part.fail(error);
@@ -305,18 +287,6 @@ mod tests {
         assert!(outbox.take_refused().is_none());
         kept.answered(3, Ok(Answer::Value(None)));
         assert!(matches!(&ready(&outbox)[..], [Reply::Error(text)] if text.starts_with("TRYAGAIN")));
-    }
-
-    #[test]
-    fn work_that_is_cut_still_makes_one_reply() {
-        let outbox = Arc::new(Outbox::default());
-        let whole = parts(&outbox, vec![get("ab")], Gather::Done).next().expect("a part");
-        let mut pieces = whole.cut(vec![get("a"), get("b"), get("c")]);
-        while let Some(piece) = pieces.pop() {
-            assert_eq!(ready(&outbox), []);
-            piece.answered(1, Ok(Answer::Done));
-        }
-        assert_eq!(ready(&outbox), [Reply::OK]);
     }
 
     thread_local! {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use skep_engine::{Command, Engine, Error};
+use skep_engine::Engine;
 
 use super::outbox::{Outbox, Ticket};
 use super::part::{Part, Parts};
@@ -110,24 +110,9 @@ impl Submitter {
             part.fail(error);
             return false;
         }
-        for part in self.as_it_lies_now(part, &error).into_iter().rev() {
-            self.held.push_front(part);
-        }
+        self.held.push_front(part);
         self.retry_at = Some(now + BUSY_PAUSE);
         true
-    }
-
-    /// A batch that was grouped while a region moved is grouped again.
-    fn as_it_lies_now(&self, part: Part, error: &Error) -> Vec<Part> {
-        match &part.command {
-            Command::Batch { writes } if *error == Error::CrossRegion => {
-                match self.engine.batches(writes.iter().cloned()) {
-                    Ok(commands) => part.cut(commands),
-                    Err(_) => vec![part],
-                }
-            }
-            _ => vec![part],
-        }
     }
 
     /// A connection whose store has stopped goes on with another, once nothing of it is under way on the old
