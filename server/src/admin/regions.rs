@@ -3,6 +3,7 @@
 //! An error is `{"error": "a sentence"}` with a status that says whose it is.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -10,11 +11,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
-use skep_engine::Error;
+use skep_engine::{Engine, Error, RegionDescriptor};
 
 use crate::key_text;
 use crate::regions::{self, RegionState};
 use crate::server::Server;
+
+/// How long it may take until another store leads a region, before whoever asked for it is told.
+const TRANSFER_MAX: Duration = Duration::from_secs(4);
+/// How often it is looked at whether it does, before it is asked again.
+const TRANSFER_LOOKS: u32 = 20;
+/// Between two looks.
+const TRANSFER_PAUSE: Duration = Duration::from_millis(25);
 
 /// What goes wrong, as it is told.
 #[derive(Serialize, Deserialize, Debug)]
@@ -89,11 +97,11 @@ async fn split(State(server): State<Arc<Server>>, Json(asked): Json<SplitRequest
     }
 }
 
-/// The answer is the region as it is then; the other store leads it a moment later.
+/// Answered when the other store leads. Handing over is given up when the follower is behind for an election timeout, so it is
+/// asked for again meanwhile.
 async fn transfer(State(server): State<Arc<Server>>, Json(asked): Json<TransferRequest>) -> Response {
     let TransferRequest { region, store } = asked;
-    let engine = server.choose_store();
-    let Some(known_region) = engine.regions().into_iter().find(|known| known.id.to_string() == region) else {
+    let Some((engine, known_region)) = who_knows(&server, &region) else {
         let error = format!("there is no region {region}: `skep region ls` shows which there are");
         return refused(StatusCode::NOT_FOUND, error);
     };
@@ -103,10 +111,36 @@ async fn transfer(State(server): State<Arc<Server>>, Json(asked): Json<TransferR
         let error = format!("store {store} has no vote in {region}: choose one of {}", voters.join(", "));
         return refused(StatusCode::BAD_REQUEST, error);
     };
-    match engine.transfer_leader(known_region.id, to).await {
-        Ok(()) => Json(TransferRequest { region, store }).into_response(),
-        Err(error) => failed(&error),
+    let end = Instant::now() + TRANSFER_MAX;
+    while Instant::now() < end {
+        match tokio::time::timeout(TRANSFER_MAX, engine.transfer_leader(known_region.id, to)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return failed(&error),
+            Err(_) => break,
+        }
+        for _ in 0..TRANSFER_LOOKS {
+            let regions = match known(&server).await {
+                Ok(regions) => regions,
+                Err(response) => return response,
+            };
+            let leader = regions.into_iter().find(|known| known.id == region).and_then(|known| known.leader);
+            if leader.as_deref() == Some(&store) {
+                return Json(TransferRequest { region, store }).into_response();
+            }
+            tokio::time::sleep(TRANSFER_PAUSE).await;
+        }
     }
+    let error = format!("store {store} does not lead {region} yet: see `skep status`, and ask again");
+    refused(StatusCode::SERVICE_UNAVAILABLE, error)
+}
+
+/// A store of this process that knows a region, and the region. One may have heard of a split that another has not.
+fn who_knows(server: &Server, region: &str) -> Option<(Engine, RegionDescriptor)> {
+    let running = server.stores().iter().filter(|store| store.failed().is_none());
+    running.into_iter().find_map(|engine| {
+        let known = engine.regions().into_iter().find(|known| known.id.to_string() == region)?;
+        Some((engine.clone(), known))
+    })
 }
 
 /// The stores answer from their own threads: nobody's commands wait for that.

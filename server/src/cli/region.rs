@@ -36,7 +36,7 @@ enum What {
         /// The first key of the new region.
         key: String,
     },
-    /// Have another store lead a region.
+    /// Have another store lead a region, and wait until it does.
     TransferLeader {
         /// The id of the region.
         #[arg(value_name = "ID")]
@@ -67,7 +67,7 @@ pub(super) fn run(args: &RegionArgs) -> Result<(), Failure> {
         What::TransferLeader { region, store } => {
             let request = TransferRequest { region: region.clone(), store: store.clone() };
             let done: TransferRequest = http::post(admin, "/api/v1/regions/transfer-leader", &request)?;
-            show(args, &done, || format!("{store} was asked to lead {region}"))
+            show(args, &done, || format!("{store} leads {region}"))
         }
     }
 }
