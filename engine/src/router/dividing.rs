@@ -1,6 +1,5 @@
 //! Batches that need not be whole: cut where regions meet, each piece on its own way, one answer for all of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,7 +8,7 @@ use super::Router;
 use super::crossing::Reply;
 use super::route::{self, Answered, Pending, Route};
 use crate::command_bytes::Routed;
-use crate::directory::Table;
+use crate::directory::{Place, Table};
 use crate::{Answer, Command, Error, Write, command_bytes};
 
 /// The answer to a batch, as far as its pieces have been answered.
@@ -29,13 +28,18 @@ pub(super) fn divide(router: &Arc<Router>, table: &Table, pending: Pending<Reply
         Err(error) => return (pending.reply)((Err(Error::Internal(format!("a command is {error}"))), None)),
     };
     let (asked, writes) = routed;
-    let mut pieces = BTreeMap::<_, Vec<Write<&[u8]>>>::new();
+    // By places and not by regions: of one region an older version may be known for some of its keys.
+    let mut pieces = Vec::<(&Arc<Place>, Vec<Write<&[u8]>>)>::new();
     for write in writes {
-        pieces.entry(table.region_of(write.key()).id).or_default().push(write);
+        let place = table.place_of(write.key());
+        match pieces.iter_mut().rfind(|(known, _)| Arc::ptr_eq(known, place)) {
+            Some((_, writes)) => writes.push(write),
+            None => pieces.push((place, vec![write])),
+        }
     }
     let whole = Whole { missing: pieces.len(), done: 0, error: None, reply: Some(pending.reply) };
     let whole = Arc::new(Mutex::new(whole));
-    for writes in pieces.into_values() {
+    for (_, writes) in pieces {
         let whole = Arc::clone(&whole);
         let reply: Reply = Box::new(move |(answer, _): Answered<'_>| arrived(&whole, answer));
         match route::route(table, asked, &Command::Batch { writes }) {
