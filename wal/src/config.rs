@@ -45,6 +45,8 @@ pub struct WalConfig {
     /// Whether the first frame after a sync starts on a page of its own, so that a page under write-back is
     /// not dirtied again.
     pub align_after_sync: bool,
+    /// How many threads check segments while the log is opened: 0 for one per core, at most four. With 1 the caller does it alone, and in the same order every time.
+    pub open_threads: usize,
     /// A wrong build of the log, for tests that must notice it.
     #[cfg(feature = "mutants")]
     pub mutant: Option<crate::mutant::Mutant>,
@@ -62,6 +64,7 @@ impl Default for WalConfig {
             carry_entry_bytes_max: 64 << 10,
             carry_frame_bytes: 64 << 10,
             align_after_sync: true,
+            open_threads: 0,
             #[cfg(feature = "mutants")]
             mutant: None,
         }
@@ -69,9 +72,14 @@ impl Default for WalConfig {
 }
 
 impl WalConfig {
-    /// Small segments, for tests and simulations.
+    /// Small segments and no threads, for tests and simulations.
     pub fn small() -> WalConfig {
-        WalConfig { segment_bytes: 128 << 10, carry_frame_bytes: 8 << 10, ..WalConfig::default() }
+        WalConfig {
+            segment_bytes: 128 << 10,
+            carry_frame_bytes: 8 << 10,
+            open_threads: 1,
+            ..WalConfig::default()
+        }
     }
 
     /// Which build of the log runs.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::buffer::Buffer;
 use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
 use crate::error::WalError;
 use crate::format::{FORMAT_VERSION, Fault, SegmentHeader};
 use crate::mem_file::SECTOR_BYTES;
 use crate::mutant::{Build, Mutant};
+use crate::scan::SegmentBytes;
 use crate::segments::{SegmentFile, is_segment_name};
 
 /// A file with a whole header.
@@ -36,6 +38,8 @@ pub(crate) struct Files {
     pub(crate) log: Option<u128>,
     /// A segment before the chain that should be there.
     pub(crate) missing_start: Option<u32>,
+    /// The bytes of the newest segment, as the page cache has them.
+    pub(crate) newest: Buffer,
     /// The next number that was never used.
     pub(crate) next_number: u32,
     /// Whether headers were read from the medium.
@@ -54,6 +58,7 @@ pub(crate) fn files(disk: &dyn Disk, config: &WalConfig) -> Result<Files, WalErr
         names,
         log: None,
         missing_start: None,
+        newest: Buffer::new(0),
         next_number: 1,
         reached: Reached::Medium,
     };
@@ -148,7 +153,8 @@ fn link(mut found: BTreeMap<u32, Found>, config: &WalConfig, files: &mut Files) 
             }
         };
         if log_start == 0 {
-            log_start = said_log_start(&segment)?;
+            files.newest = load(&segment, segment.bytes, None).0;
+            log_start = said_log_start(&segment, &files.newest);
         }
         next = segment.header.previous;
         files.chain.push(segment);
@@ -161,24 +167,16 @@ fn link(mut found: BTreeMap<u32, Found>, config: &WalConfig, files: &mut Files) 
 }
 
 /// The highest first segment that the newest segment names.
-fn said_log_start(newest: &Found) -> Result<u32, WalError> {
-    let bytes = load(newest, newest.bytes, None).0;
-    let header = &newest.header;
-    let view = crate::scan::SegmentBytes {
-        number: header.number,
-        salt: header.salt,
-        start: header.start,
-        bytes: &bytes,
-        build: Build::default(),
-    };
-    let said = view.heads().iter().map(|head| head.place.log_start).max().unwrap_or(0);
-    Ok(said.max(header.log_start))
+fn said_log_start(newest: &Found, bytes: &[u8]) -> u32 {
+    let heads = SegmentBytes::of(newest, bytes, Build::default()).heads();
+    let said = heads.iter().map(|head| head.place.log_start).max().unwrap_or(0);
+    said.max(newest.header.log_start)
 }
 
 /// The bytes of a segment: from `direct` on past the page cache. What cannot be read is blank.
-pub(crate) fn load(found: &Found, length: u64, direct: Option<u64>) -> (Vec<u8>, Reached) {
+pub(crate) fn load(found: &Found, length: u64, direct: Option<u64>) -> (Buffer, Reached) {
     let file = &found.file.file;
-    let mut bytes = vec![0; length as usize];
+    let mut bytes = Buffer::new(length as usize);
     let mut reached = Reached::Medium;
     let cached = direct.unwrap_or(length) as usize;
     if !matches!(file.read_at(0, &mut bytes[..cached]), Ok(read) if read == cached) {

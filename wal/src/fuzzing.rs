@@ -102,7 +102,7 @@ fn open_twice(bytes: &[u8]) {
     if written.and_then(|()| disk.sync_dir()).is_err() {
         return;
     }
-    let config = WalConfig { segment_bytes: SEGMENT_BYTES_MIN, ..WalConfig::default() };
+    let config = WalConfig { segment_bytes: SEGMENT_BYTES_MIN, ..WalConfig::small() };
     let mut before: Option<Vec<_>> = None;
     for _ in 0..2 {
         let Ok((wal, _)) = Wal::open(Arc::new(disk.clone()), config.clone()) else { return };

@@ -119,8 +119,10 @@
 //! # }
 //! ```
 
+mod ahead;
 mod append;
 mod batch;
+mod buffer;
 mod carry;
 mod config;
 mod disk;

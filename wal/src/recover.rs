@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::ahead::{self, Ahead, Checked, Work};
 use crate::batch::Batch;
 use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
@@ -17,7 +18,7 @@ use crate::log::{Catalog, Wal};
 use crate::mutant::{Build, Mutant};
 use crate::repeats::Repeats;
 use crate::rewrite::{self, Kept};
-use crate::scan::{FoundFrame, FoundRecord, SegmentBytes};
+use crate::scan::{Bodies, FoundFrame, FoundRecord, SegmentBytes};
 use crate::segments::{Segment, Spares};
 use crate::{Lsn, StreamId};
 
@@ -69,6 +70,9 @@ pub(crate) struct Recovery {
     lost: Vec<u32>,
 }
 
+/// The number of the segment that a frame stands in, and where the bodies of its records are.
+type Origin<'a> = (u32, Bodies<'a>);
+
 /// Durable bytes that are no frame.
 struct Hole {
     lsns: Range<u64>,
@@ -83,13 +87,13 @@ struct Hole {
 pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenReport), WalError> {
     let mut files = find::files(&*disk, &config)?;
     let build = config.build();
-    let mut recovery = Recovery::of(&files, build)?;
+    let mut recovery = Recovery::of(&files, &config)?;
     if let Some(last) = recovery.overwritten() {
         // It, and all before it, were recycled already, and in part written over: they are no part of the log.
         let gone = files.chain.partition_point(|found| found.header.number <= last);
         let gone = files.chain.drain(..gone).filter(|found| found.bytes == config.segment_bytes);
         files.free.extend(gone.map(|found| found.file));
-        recovery = Recovery::of(&files, build)?;
+        recovery = Recovery::of(&files, &config)?;
     }
     for name in &files.stale {
         disk.remove(name).map_err(|error| WalError::io("removing", name, error))?;
@@ -136,10 +140,20 @@ fn make_durable(disk: &dyn Disk, chain: &[Found]) -> Result<(), WalError> {
 
 impl Recovery {
     /// Steps 3 to 5.
-    fn of(files: &Files, build: Build) -> Result<Recovery, WalError> {
+    fn of(files: &Files, config: &WalConfig) -> Result<Recovery, WalError> {
+        let build = config.build();
         let mut recovery = Recovery::new(files, build);
-        recovery.prove(files)?;
-        recovery.replay(files)?;
+        recovery.prove(files);
+        let durable = recovery.durable_segments(files);
+        match ahead::pool(config, durable.len()) {
+            None => recovery.replay(files, None)?,
+            Some(pool) => {
+                let (work, window) = (Work::new(durable, build), pool.current_num_threads() + 1);
+                pool.in_place_scope(|scope| {
+                    recovery.replay(files, Some(Ahead::begin(scope, &work, window)))
+                })?;
+            }
+        }
         recovery.settle(files);
         Ok(recovery)
     }
@@ -183,21 +197,25 @@ impl Recovery {
 
     /// Step 3: the highest position that any whole frame or header calls durable. No segment says more than
     /// the newest: its header alone says all that older ones can.
-    fn prove(&mut self, files: &Files) -> Result<(), WalError> {
-        let Some(newest) = files.chain.last() else { return Ok(()) };
+    fn prove(&mut self, files: &Files) {
+        let Some(newest) = files.chain.last() else { return };
         self.proven = newest.header.durable;
-        let bytes = find::load(newest, newest.bytes, None).0;
-        for head in view(newest, &bytes, self.build).heads() {
+        for head in SegmentBytes::of(newest, &files.newest, self.build).heads() {
             self.proven = self.proven.max(head.place.durable);
             if self.build.is(Mutant::LaterFrameProves) {
                 self.proven = self.proven.max(head.place.lsn);
             }
         }
-        Ok(())
+    }
+
+    /// The oldest segments, as far as they are durable as a whole, and how much of each belongs to the log.
+    fn durable_segments<'f>(&self, files: &'f Files) -> Vec<(&'f Found, u64)> {
+        let pairs = files.chain.windows(2).map(|pair| (&pair[0], ahead::length(&pair[0], Some(&pair[1]))));
+        pairs.take_while(|(found, length)| found.header.start + length - PAGE_BYTES <= self.proven).collect()
     }
 
     /// Step 4: every segment from the oldest on, until the log ends.
-    fn replay(&mut self, files: &Files) -> Result<(), WalError> {
+    fn replay(&mut self, files: &Files, mut ahead: Option<Ahead<'_, '_>>) -> Result<(), WalError> {
         if let Some(missing) = files.missing_start {
             self.catalog.index.live.push(missing);
             self.lose_all(missing);
@@ -217,28 +235,46 @@ impl Recovery {
                 self.at = found.header.start;
             }
             let next = files.chain.get(n + 1);
-            let length = next.map_or(found.bytes, |next| {
-                (PAGE_BYTES + next.header.start.saturating_sub(found.header.start)).min(found.bytes)
-            });
-            if !self.replay_segment(found, length, next.is_none())? {
+            if found.header.start < self.proven {
+                self.enlist(found);
+            }
+            if let Some(checked) = ahead.as_mut().and_then(|ahead| ahead.take(n))
+                && self.replay_checked(found.header.number, &checked)
+            {
+                continue;
+            }
+            if !self.replay_segment(found, ahead::length(found, next), next.is_none())? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Reads one segment; says whether the log goes on in the next.
-    fn replay_segment(&mut self, found: &Found, length: u64, newest: bool) -> Result<bool, WalError> {
-        if found.header.start < self.proven {
-            let segment = Segment {
-                number: found.header.number,
-                start: found.header.start,
-                salt: found.header.salt,
-                file: found.file.clone(),
-            };
-            self.catalog.index.live.push(segment.number);
-            self.catalog.table.push(Arc::new(segment), None, 0);
+    fn enlist(&mut self, found: &Found) {
+        let segment = Segment {
+            number: found.header.number,
+            start: found.header.start,
+            salt: found.header.salt,
+            file: found.file.clone(),
+        };
+        self.catalog.index.live.push(segment.number);
+        self.catalog.table.push(Arc::new(segment), None, 0);
+    }
+
+    /// Lets what was read ahead take effect; says whether that was all of the segment.
+    fn replay_checked(&mut self, segment: u32, checked: &Checked) -> bool {
+        for (after, frame) in &checked.frames {
+            if self.at != *after {
+                return false;
+            }
+            // What is durable is never torn.
+            self.take(frame, (segment, Bodies::States(&checked.states)));
         }
+        checked.is_all
+    }
+
+    /// Reads one segment, what is not proven past the page cache; says whether the log goes on in the next.
+    fn replay_segment(&mut self, found: &Found, length: u64, newest: bool) -> Result<bool, WalError> {
         let end = found.header.start + length - PAGE_BYTES;
         let direct = (end > self.proven && !self.build.is(Mutant::ReadFromCache))
             .then(|| PAGE_BYTES + self.proven.saturating_sub(found.header.start).min(length - PAGE_BYTES));
@@ -246,11 +282,11 @@ impl Recovery {
         if reached == Reached::Cache {
             self.report.reached = Reached::Cache;
         }
-        let view = view(found, &bytes, self.build);
+        let view = SegmentBytes::of(found, &bytes, self.build);
         while self.at < view.end() {
             match view.follow_whole(self.at) {
                 Ok(frame) => {
-                    if !self.take(&frame, found) {
+                    if !self.take(&frame, (view.number, view.bodies())) {
                         self.report.torn_tail = Some(Lsn(self.at));
                         return Ok(false);
                     }
@@ -272,7 +308,7 @@ impl Recovery {
     }
 
     /// A frame with a whole head. `false` when it is torn and the log ends before it.
-    fn take(&mut self, frame: &FoundFrame<'_>, found: &Found) -> bool {
+    fn take(&mut self, frame: &FoundFrame, from: Origin<'_>) -> bool {
         let proven = frame.head.place.lsn < self.proven;
         if !proven && !frame.whole && !self.build.is(Mutant::TornFrameKept) {
             return false;
@@ -281,10 +317,10 @@ impl Recovery {
         if proven {
             // What begins before a durable position was durable as a whole.
             self.proven = self.proven.max(frame.head.place.lsn + u64::from(frame.head.length));
-            self.apply(frame, found);
-            self.note_last(frame);
+            self.apply(frame, from);
+            self.note_last(frame, from);
         } else {
-            self.keep_for_rewrite(frame);
+            self.keep_for_rewrite(frame, from);
         }
         if !frame.whole && frame.records.iter().all(|record| record.whole || record.is_repeat) {
             self.report.blemishes.push(Lsn(frame.head.place.lsn));
@@ -296,56 +332,50 @@ impl Recovery {
         true
     }
 
-    fn apply(&mut self, frame: &FoundFrame<'_>, found: &Found) {
+    fn apply(&mut self, frame: &FoundFrame, (segment, bodies): Origin<'_>) {
         for record in &frame.records {
             if record.is_repeat {
-                self.apply_repeat(record, found);
+                self.apply_repeat(record, (segment, bodies));
                 continue;
             }
             if !record.whole {
                 let what =
                     if record.head.kind.is_run() { DamagedPart::Entries } else { DamagedPart::Anything };
-                self.lost.push(found.header.number);
-                let segment = u64::from(found.header.number);
-                let damage = Damage { at: Lsn(frame.head.place.lsn), segment, what };
+                self.lost.push(segment);
+                let damage = Damage { at: Lsn(frame.head.place.lsn), segment: u64::from(segment), what };
                 self.catalog.index.damage(Some(&[record.head.stream]), &damage);
                 // What these entries replaced is gone, whatever they were.
                 if record.head.kind == Kind::Entries {
                     let slot = self.catalog.index.slot(record.head.stream);
                     let truncate = crate::format::RecordHead { kind: Kind::Truncate, ..record.head };
-                    self.catalog.index.apply(
-                        slot,
-                        &truncate,
-                        Place { segment: found.header.number, offset: 0 },
-                        &[],
-                    );
+                    self.catalog.index.apply(slot, &truncate, Place { segment, offset: 0 }, &[]);
                 }
                 continue;
             }
             let slot = self.catalog.index.slot(record.head.stream);
-            let place = Place { segment: found.header.number, offset: record.offset as u32 };
-            self.catalog.index.apply(slot, &record.head, place, record.body);
+            let place = Place { segment, offset: record.offset };
+            self.catalog.index.apply(slot, &record.head, place, bodies.of(record));
         }
     }
 
     /// Notes what the next frame would repeat of this one, if it is the last.
-    fn note_last(&mut self, frame: &FoundFrame<'_>) {
+    fn note_last(&mut self, frame: &FoundFrame, (_, bodies): Origin<'_>) {
         let own = frame.records.iter().filter(|record| record.whole && !record.is_repeat);
-        self.last.follow_each(own.map(|record| (&record.head, record.body)), frame.head.length);
+        self.last.follow_each(own.map(|record| (&record.head, bodies.of(record))), frame.head.length);
         if !frame.whole {
             self.last.before = Before::default();
         }
     }
 
-    fn apply_repeat(&mut self, record: &FoundRecord<'_>, found: &Found) {
+    fn apply_repeat(&mut self, record: &FoundRecord, (segment, bodies): Origin<'_>) {
         if record.whole {
             let slot = self.catalog.index.slot(record.head.stream);
-            let place = Place { segment: found.header.number, offset: record.offset as u32 };
-            self.catalog.index.repeat(slot, place, record.body);
+            let place = Place { segment, offset: record.offset };
+            self.catalog.index.repeat(slot, place, bodies.of(record));
         }
     }
 
-    fn keep_for_rewrite(&mut self, frame: &FoundFrame<'_>) {
+    fn keep_for_rewrite(&mut self, frame: &FoundFrame, (_, bodies): Origin<'_>) {
         if frame.records.is_empty() {
             self.last.before = Before::default();
             return;
@@ -353,7 +383,7 @@ impl Recovery {
         let mut kept = Kept { repeats: Batch::new(), records: Batch::new(), before: self.last.before };
         for record in &frame.records {
             let batch = if record.is_repeat { &mut kept.repeats } else { &mut kept.records };
-            batch.copy(frame.head.place.salt, &record.head, record.body);
+            batch.copy(frame.head.place.salt, &record.head, bodies.of(record));
         }
         self.last.follow(kept.records.records(), frame.head.length);
         self.tail.push(kept);
@@ -377,7 +407,7 @@ impl Recovery {
 
     /// Marks whom a hole hit. The frame that follows may say that it was one frame with nothing in it but entries and
     /// hard states, and has the hard states once more: then no more than entries are lost.
-    fn judge_hole(&mut self, next: Option<&FoundFrame<'_>>) {
+    fn judge_hole(&mut self, next: Option<&FoundFrame>) {
         let Some(hole) = self.hole.take() else { return };
         if self.build.is(Mutant::HoleMarksNobody) {
             return;
@@ -433,9 +463,4 @@ impl Recovery {
         let hit = |id: &StreamId| self.catalog.index.get(*id).is_some_and(|stream| stream.damaged.is_some());
         self.report.damaged = ids.into_iter().filter(hit).collect();
     }
-}
-
-fn view<'a>(found: &Found, bytes: &'a [u8], build: Build) -> SegmentBytes<'a> {
-    let header = &found.header;
-    SegmentBytes { number: header.number, salt: header.salt, start: header.start, bytes, build }
 }

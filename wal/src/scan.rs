@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::config::PAGE_BYTES;
+use crate::find::Found;
 use crate::format::{self, FRAME_ALIGN, Fault, FrameHead, RecordHead};
 use crate::mutant::{Build, Mutant};
 
@@ -18,25 +19,56 @@ pub(crate) struct SegmentBytes<'a> {
 }
 
 /// A frame whose head is whole.
-pub(crate) struct FoundFrame<'a> {
+pub(crate) struct FoundFrame {
     pub(crate) head: FrameHead,
-    pub(crate) records: Vec<FoundRecord<'a>>,
+    pub(crate) records: Vec<FoundRecord>,
     /// Whether everything in it is whole.
     pub(crate) whole: bool,
 }
 
 /// A record of a frame.
-pub(crate) struct FoundRecord<'a> {
+pub(crate) struct FoundRecord {
     pub(crate) head: RecordHead,
     /// Where its body begins in the file.
-    pub(crate) offset: u64,
-    pub(crate) body: &'a [u8],
+    pub(crate) offset: u32,
+    /// Of a state that was read ahead: where its body begins among those that were kept.
+    pub(crate) state: u32,
     pub(crate) whole: bool,
     /// Whether it repeats a hard state of the frame before.
     pub(crate) is_repeat: bool,
 }
 
+/// Where the bodies of records are.
+#[derive(Clone, Copy)]
+pub(crate) enum Bodies<'a> {
+    /// All of them, where they stand in the segment.
+    Segment(&'a [u8]),
+    /// Those of states alone, one behind the other: nobody asks for others of what was checked already.
+    States(&'a [u8]),
+}
+
+impl<'a> Bodies<'a> {
+    pub(crate) fn of(self, record: &FoundRecord) -> &'a [u8] {
+        let (bytes, start) = match self {
+            Bodies::Segment(bytes) => (bytes, record.offset),
+            Bodies::States(_) if record.head.kind.is_run() => return &[],
+            Bodies::States(bytes) => (bytes, record.state),
+        };
+        &bytes[start as usize..][..record.head.body_bytes as usize]
+    }
+}
+
 impl<'a> SegmentBytes<'a> {
+    pub(crate) fn of(found: &Found, bytes: &'a [u8], build: Build) -> SegmentBytes<'a> {
+        let header = &found.header;
+        SegmentBytes { number: header.number, salt: header.salt, start: header.start, bytes, build }
+    }
+
+    /// The bodies of the records that are found in these bytes.
+    pub(crate) fn bodies(&self) -> Bodies<'a> {
+        Bodies::Segment(self.bytes)
+    }
+
     fn lsn(&self, offset: usize) -> u64 {
         self.start + offset as u64 - PAGE_BYTES
     }
@@ -70,7 +102,7 @@ impl<'a> SegmentBytes<'a> {
     }
 
     /// The frame that follows on position `lsn`, with its records.
-    pub(crate) fn follow_whole(&self, lsn: u64) -> Result<FoundFrame<'a>, Fault> {
+    pub(crate) fn follow_whole(&self, lsn: u64) -> Result<FoundFrame, Fault> {
         let frame = self.open(&self.follow(lsn)?);
         // Heads with a right checksum that do not add up are nothing that was ever written.
         let adds_up = frame.records.len() == frame.head.records as usize;
@@ -88,7 +120,16 @@ impl<'a> SegmentBytes<'a> {
     /// The first frame with a whole head at or behind `lsn`.
     pub(crate) fn search(&self, lsn: u64) -> Option<FrameHead> {
         let first = self.offset(lsn).next_multiple_of(FRAME_ALIGN);
-        (first..self.bytes.len()).step_by(FRAME_ALIGN).find_map(|at| self.head_at(at).ok())
+        if self.is_lax() {
+            return (first..self.bytes.len()).step_by(FRAME_ALIGN).find_map(|at| self.head_at(at).ok());
+        }
+        // Most of what is searched is blank: only where the salt stands a closer look is worth it.
+        let salts = self.bytes.get(first + format::SALT_AT..)?.chunks_exact(FRAME_ALIGN);
+        let salt = self.salt.to_le_bytes();
+        salts
+            .enumerate()
+            .filter(|(_, word)| **word == salt)
+            .find_map(|(n, _)| self.head_at(first + n * FRAME_ALIGN).ok())
     }
 
     /// All frames with whole heads, holes skipped.
@@ -102,9 +143,14 @@ impl<'a> SegmentBytes<'a> {
         heads
     }
 
+    /// Whether this is a wrong build that takes what stands elsewhere for its own.
+    fn is_lax(&self) -> bool {
+        self.build.is(Mutant::SaltUnchecked) || self.build.is(Mutant::PlaceUnchecked)
+    }
+
     fn head_at(&self, offset: usize) -> Result<FrameHead, Fault> {
         let bytes = self.bytes.get(offset..).unwrap_or_default();
-        if self.build.is(Mutant::SaltUnchecked) || self.build.is(Mutant::PlaceUnchecked) {
+        if self.is_lax() {
             return self.head_of_a_stranger(bytes, offset);
         }
         format::decode_frame(bytes, self.number, self.salt, self.lsn(offset))
@@ -123,12 +169,11 @@ impl<'a> SegmentBytes<'a> {
     }
 
     /// The records of a frame, each checked.
-    pub(crate) fn open(&self, head: &FrameHead) -> FoundFrame<'a> {
+    pub(crate) fn open(&self, head: &FrameHead) -> FoundFrame {
         let offset = self.offset(head.place.lsn);
         let frame = &self.bytes[offset..offset + head.length as usize];
-        let is_lax = self.build.is(Mutant::SaltUnchecked) || self.build.is(Mutant::PlaceUnchecked);
-        let trailer =
-            is_lax || format::decode_trailer(frame, self.salt).is_some_and(|(lsn, _)| lsn == head.place.lsn);
+        let trailer = self.is_lax()
+            || format::decode_trailer(frame, self.salt).is_some_and(|(lsn, _)| lsn == head.place.lsn);
         let Some(decoded) = format::decode_records(head, frame) else {
             return FoundFrame { head: *head, records: Vec::new(), whole: false };
         };
@@ -140,7 +185,13 @@ impl<'a> SegmentBytes<'a> {
             let salt = if self.build.is(Mutant::SaltUnchecked) { head.place.salt } else { self.salt };
             let whole = format::check_body(salt, &record, body) || self.build.is(Mutant::BodiesUnchecked);
             let is_repeat = n < head.repeats as usize;
-            records.push(FoundRecord { head: record, offset: (offset + at) as u64, body, whole, is_repeat });
+            records.push(FoundRecord {
+                head: record,
+                offset: (offset + at) as u32,
+                state: 0,
+                whole,
+                is_repeat,
+            });
         }
         let bodies = records.iter().all(|record| record.whole);
         let whole = bodies && trailer && format::is_padding_blank(head, end, frame);

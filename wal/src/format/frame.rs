@@ -20,7 +20,7 @@ const FRAME_TYPE: u8 = 1;
 /// Mixed into the salt where it stands in a trailer, so that a trailer is never taken for a header.
 const TRAILER_MIX: u64 = 0x736b_6570_7461_696c;
 /// Where the salt stands in a frame header: what a search for frames looks at first.
-const SALT_AT: usize = 40;
+pub(crate) const SALT_AT: usize = 40;
 /// The heads and the list of streams are at least so far apart that no sector holds bytes of both.
 const APART_BYTES: usize = 512;
 

@@ -25,6 +25,7 @@ fn config(chance: &mut Chance, base: WalConfig) -> WalConfig {
         align_after_sync: chance.of(4) != 0,
         prepared_segments: chance.of(2) as usize,
         slack_segments: chance.of(2) as usize,
+        open_threads: 1 + usize::from(chance.of(8) == 0),
         ..base
     }
 }

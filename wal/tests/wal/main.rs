@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // All of this is tests.
 
+mod ahead;
 mod damage;
 mod golden;
 mod half_opened;

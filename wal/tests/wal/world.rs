@@ -12,6 +12,7 @@ pub(crate) fn tiny() -> WalConfig {
         slack_segments: 1,
         carry_frame_bytes: 2 << 10,
         carry_entry_bytes_max: 8 << 10,
+        open_threads: 1,
         ..WalConfig::default()
     }
 }
