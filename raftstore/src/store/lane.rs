@@ -40,6 +40,8 @@ pub(super) struct Lane {
     /// How many commands this attempt has sent.
     position: u64,
     target: Option<ReplicaId>,
+    /// Whom it was last sent to, also when there is no target any more.
+    asked: Option<ReplicaId>,
     heard: Tick,
     /// How often in a row it heard nothing of this target for so long that it started over.
     stalls: u32,
@@ -71,6 +73,7 @@ impl Lane {
             attempt: Attempt::default(),
             position: 0,
             target: None,
+            asked: None,
             heard: now,
             stalls: 0,
             hops: 0,
@@ -101,9 +104,17 @@ impl Lane {
         if std::mem::replace(&mut self.target, target) != target {
             self.stalls = 0;
         }
+        self.asked = target.or(self.asked);
         self.sent = 0;
         self.position = 0;
         self.heard = now;
+    }
+
+    /// Whom to ask when nobody here knows who leads: each of these in its turn, whatever other lanes do meanwhile. One that
+    /// is gone then costs one wait.
+    pub(super) fn next_to_ask(&self, members: &[ReplicaId]) -> Option<ReplicaId> {
+        let last = self.asked.and_then(|asked| members.iter().position(|member| *member == asked));
+        members.get(last.map_or(0, |last| (last + 1) % members.len())).copied()
     }
 
     /// What this attempt has not sent yet, as much as one message takes; it counts as sent from here on.
@@ -272,6 +283,27 @@ mod tests {
         assert!(!lane.stall(Tick(1499)) && lane.stall(Tick(1500)), "it was heard: from the beginning");
         lane.restart(attempt(9), Some(ReplicaId(2)), Tick(1500));
         assert!(lane.stall(Tick(1600)), "another leader: from the beginning");
+    }
+
+    #[test]
+    fn all_members_are_asked_in_turn() {
+        let members = [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
+        let (mut lane, _) = lane_of(1);
+        let mut asked = Vec::new();
+        for number in 0..5 {
+            // One refuses, one stays silent.
+            lane.restart(attempt(number), None, Tick(2));
+            let next = lane.next_to_ask(&members);
+            lane.restart(attempt(number), next, Tick(2));
+            asked.extend(next);
+        }
+        assert_eq!(asked, [2, 3, 1, 2, 3].map(ReplicaId));
+        assert_eq!(
+            lane.next_to_ask(&members[..2]),
+            Some(ReplicaId(1)),
+            "the last one asked is no member any more"
+        );
+        assert_eq!(lane.next_to_ask(&[]), None);
     }
 
     #[test]

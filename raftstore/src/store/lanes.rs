@@ -70,7 +70,11 @@ impl Worker {
             return replica.standing.leader;
         }
         let others: Vec<ReplicaId> = replica.others().collect();
-        others.get(turn % others.len().max(1)).copied()
+        match &replica.lane {
+            Some(lane) => lane.next_to_ask(&others),
+            // Lanes that are opened one after the other do not all begin with the same member.
+            None => others.get(turn % others.len().max(1)).copied(),
+        }
     }
 
     /// Starts a new attempt of a lane, if it has one.
