@@ -191,6 +191,44 @@ fn a_store_that_lost_its_directory_is_replaced_by_the_one_that_has_its_address()
     assert_eq!(get(&stores[0], "b").as_deref(), Some("2"));
 }
 
+/// Of the founders none is left, and a new store knows of no others until it has regions. It forwards all the same, to
+/// whomever it is connected to.
+#[test]
+fn a_store_that_joins_when_no_founder_is_left_answers() {
+    let place = place(3);
+    let start = |at: usize, replace_after| {
+        let config = ClusteredConfig { replace_after, ..place.config(at) };
+        ClusteredStore::start(config, TcpListener::bind(&place.addresses[at]).unwrap()).unwrap()
+    };
+    let soon = Duration::from_millis(500);
+    let mut stores: Vec<ClusteredStore> = (0..3).map(|at| start(at, soon)).collect();
+    stores.iter().for_each(opens);
+    put(&stores[0], "a", "1");
+    let founders: Vec<StoreId> = stores.iter().map(|store| store.engines()[0].store_id()).collect();
+    for (at, founder) in founders.iter().enumerate() {
+        stores.remove(0).close().unwrap();
+        fs::remove_dir_all(place.dir(at)).unwrap();
+        stores.push(start(at, soon));
+        wait("the new store's replicas", || stores[2].phase() == Phase::Open);
+        wait("all but it have forgotten the lost one", || {
+            stores.iter().all(|store| {
+                let status = store.status().unwrap();
+                status.losable == 1 && status.stores.iter().all(|store| store.id != *founder)
+            })
+        });
+    }
+    stores.into_iter().for_each(|store| store.close().unwrap());
+    fs::remove_dir_all(place.dir(0)).unwrap();
+    // From here on nobody is replaced: it stays without regions.
+    let late = Duration::from_secs(600);
+    let (joins, other, _another) = (start(0, late), start(1, late), start(2, late));
+    wait("the others' cluster", || matches!(joins.phase(), Phase::Joining(_)));
+    assert_eq!(get(&joins, "a").as_deref(), Some("1"));
+    put(&joins, "b", "2");
+    assert_eq!(get(&other, "b").as_deref(), Some("2"));
+    assert!(matches!(joins.phase(), Phase::Joining(_)));
+}
+
 #[test]
 fn a_founder_that_is_wiped_before_the_cluster_is_founded_is_not_missed() {
     let place = place(3);

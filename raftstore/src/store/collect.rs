@@ -140,9 +140,13 @@ impl Worker {
     }
 
     fn peer_changed(&mut self, store: StoreId, up: bool, now: Tick) {
+        let is_news = if up { self.connected.insert(store) } else { self.connected.remove(&store) };
         for slot in self.active_lanes.clone() {
             let target = self.replica(slot).lane.as_ref().and_then(|lane| lane.target());
             if target.is_some_and(|target| target.store() == store) {
+                self.restart_lane(slot, target, now);
+            } else if up && is_news && self.asks_in_vain(slot) {
+                let target = self.leader_to_try(slot);
                 self.restart_lane(slot, target, now);
             }
         }

@@ -62,19 +62,41 @@ impl Worker {
         }
     }
 
-    /// Who leads, as far as this store knows. If its own replica has stopped it asks the others in turn.
+    /// Who leads, as far as this store knows. If its own replica has stopped, or is elsewhere, it asks the others in turn.
     pub(super) fn leader_to_try(&mut self, slot: Slot) -> Option<ReplicaId> {
         let turn = self.shared.newest_attempt.load(Ordering::Relaxed) as usize;
         let replica = self.replica(slot);
         if !replica.is_stopped() {
             return replica.standing.leader;
         }
-        let others: Vec<ReplicaId> = replica.others().collect();
-        match &replica.lane {
+        let others = self.others_to_ask(slot);
+        match &self.replica(slot).lane {
             Some(lane) => lane.next_to_ask(&others),
             // Lanes that are opened one after the other do not all begin with the same member.
             None => others.get(turn % others.len().max(1)).copied(),
         }
+    }
+
+    /// Members that this store is connected to. What it knows of a region that is elsewhere may be long out of date (its
+    /// members of that time may all have been replaced): then any store may know where it is.
+    fn others_to_ask(&mut self, slot: Slot) -> Vec<ReplicaId> {
+        let replica = self.replica(slot);
+        let (members, is_elsewhere): (Vec<_>, _) = (replica.others().collect(), replica.is_elsewhere());
+        let is_near = |member: &ReplicaId| self.connected.contains(&member.store());
+        let mut near: Vec<_> = members.iter().copied().filter(is_near).collect();
+        if is_elsewhere {
+            let is_member = |store: &StoreId| members.iter().any(|member| member.store() == *store);
+            let strangers = self.connected.iter().filter(|store| !is_member(store));
+            near.extend(strangers.map(|store| ReplicaId::new(0, *store)));
+        }
+        if near.is_empty() { members } else { near }
+    }
+
+    /// Whether a lane that has to be told who leads asks nobody, or somebody this store is not connected to.
+    pub(super) fn asks_in_vain(&mut self, slot: Slot) -> bool {
+        let replica = self.replica(slot);
+        let target = replica.lane.as_ref().and_then(|lane| lane.target());
+        replica.is_stopped() && target.is_none_or(|target| !self.connected.contains(&target.store()))
     }
 
     /// Starts a new attempt of a lane, if it has one.
@@ -133,7 +155,13 @@ impl Worker {
             return;
         }
         let (target, may_hop) = (lane.target(), lane.hop());
+        // The one who was asked may not have noticed yet that the leader is gone.
+        let is_gone = |leader: ReplicaId, worker: &Worker| !worker.connected.contains(&leader.store());
+        let is_stopped = self.replica(slot).is_stopped();
         match refused.reason {
+            Refusal::NotLeader(Some(leader)) if is_stopped && is_gone(leader, self) => {
+                self.restart_lane(slot, None, now);
+            }
             Refusal::NotLeader(Some(leader)) if Some(leader) != target && may_hop => {
                 self.restart_lane(slot, Some(leader), now);
             }

@@ -30,7 +30,7 @@ use super::sync::SyncSignal;
 use super::watcher::Watcher;
 use super::wheel::Wheel;
 use crate::apply::{ApplyPool, ReplyTo};
-use crate::ids::{RegionId, ReplicaId, Tick};
+use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
 use crate::machine::MachineFactory;
 use crate::raft::{Config, Effects, Event, Held, WriteSeq};
 use crate::snapshot::KeeperTask;
@@ -137,6 +137,8 @@ pub struct Worker {
     /// Lanes with something to send.
     pub(super) unsent_lanes: Vec<Slot>,
     pub(super) active_lanes: BTreeSet<Slot>,
+    /// The stores that this one is connected to.
+    pub(super) connected: BTreeSet<StoreId>,
     pub(super) batch: Batch,
     /// The parts of the batch that is not appended yet.
     pub(super) parts: Vec<WritePart>,
@@ -172,6 +174,7 @@ impl Worker {
             ready: Vec::new(),
             unsent_lanes: Vec::new(),
             active_lanes: BTreeSet::new(),
+            connected: BTreeSet::new(),
             batch: Batch::new(),
             parts: Vec::new(),
             writes: VecDeque::new(),
