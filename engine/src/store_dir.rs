@@ -1,7 +1,7 @@
 //! A store's directory: who it is, that nobody else has it open, and where its log and snapshots lie.
 //!
 //! ```text
-//! identity     who the store is; replaced as a whole at every start
+//! identity     who the store is; replaced as a whole at every start (identity.new: what it was before)
 //! founding     of a store that has a process of its own: with whom it founded its cluster
 //! LOCK         held while the store is open
 //! wal/         the log

@@ -21,6 +21,10 @@ pub enum StoreMessage {
     Replies(Replies),
     /// The leader did not take them.
     Refused(Refused),
+    /// The leader has no room to write some of them.
+    DiskFull(DiskFull),
+    /// The sender's disk has no room for more of the log.
+    ShortOfSpace,
     /// A replica of the receiver was removed.
     Remove(Removal),
     /// A replica of the sender that was removed is gone, durably, and will not come back.
@@ -32,13 +36,15 @@ pub enum StoreMessage {
 }
 
 impl StoreMessage {
-    /// The region that it is about.
+    /// The region that it is about; zero if it is about the store.
     pub const fn region(&self) -> RegionId {
         match self {
             StoreMessage::Raft { region, .. } => *region,
             StoreMessage::Submit(submit) => submit.region,
             StoreMessage::Replies(replies) => replies.region,
             StoreMessage::Refused(refused) => refused.region,
+            StoreMessage::DiskFull(full) => full.region,
+            StoreMessage::ShortOfSpace => RegionId(0),
             StoreMessage::Remove(removal) | StoreMessage::Removed(removal) => removal.region,
             StoreMessage::SnapshotChunk(chunk) => chunk.region,
             StoreMessage::SnapshotAck(ack) => ack.region,
@@ -94,6 +100,16 @@ pub enum RequestKind {
     Move = 5,
 }
 
+impl RequestKind {
+    /// Whether it becomes an entry that is as long as whoever sent it wants.
+    pub const fn is_write(self) -> bool {
+        match self {
+            RequestKind::Write | RequestKind::Change => true,
+            RequestKind::Read | RequestKind::Lead | RequestKind::Move => false,
+        }
+    }
+}
+
 /// Answers, each to one command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Replies {
@@ -112,6 +128,18 @@ pub struct Refused {
     pub attempt: Attempt,
     /// Why.
     pub reason: Refusal,
+}
+
+/// Writes of a run that were not taken because there is no room for them. Nothing of them was or will be proposed by the
+/// sender in this attempt; what an earlier attempt brought may have been.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiskFull {
+    /// For which region.
+    pub region: RegionId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The sender's numbers for them.
+    pub seqs: Vec<u64>,
 }
 
 /// Why a leader (or one who is not) does not take commands.

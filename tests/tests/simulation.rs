@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use skep_raftstore::store::Mutant;
+use skep_tests::sim::situations::full_disks;
 use skep_tests::sim::{self, Plan, Report};
 
 /// Seeds that every `cargo test` runs.
@@ -120,4 +121,23 @@ fn a_log_that_skips_the_sync_is_caught() {
 fn a_region_that_does_not_wait_for_what_was_split_off_is_caught() {
     let found = caught(&Plan { store_mutant: Some(Mutant::ForgetChildren), ..crash_heavy() });
     println!("{:?}", found.expect("a region that forgets its children was not caught"));
+}
+
+/// Where so many disks are full that no quorum is left, writes are refused in words at once and reads go on; where a quorum has
+/// room, all goes on. Room is all that is needed.
+#[test]
+fn a_full_disk_is_told_at_once_and_not_by_silence() {
+    for (seed, stores) in
+        [(1, &[0, 1, 2][..]), (2, &[0, 1]), (3, &[1, 2]), (4, &[0, 2]), (5, &[2]), (6, &[0])]
+    {
+        let (full, after) = full_disks(seed, stores);
+        println!("{stores:?} full: {full:?}, then: {after:?}");
+        let refused = if stores.len() == 1 { 0..1 } else { 1000..usize::MAX };
+        assert!(refused.contains(&full.refused), "seed {seed}, {stores:?}: {full:?}");
+        assert!(full.answered > 1000 && full.timed_out < 10, "seed {seed}, {stores:?}: {full:?}");
+        assert!(
+            after.answered > 1000 && after.refused + after.timed_out as usize == 0,
+            "seed {seed}: {after:?}"
+        );
+    }
 }

@@ -49,6 +49,8 @@ pub enum Problem {
     Damaged(String),
     /// It, or what must be in it, is missing.
     Missing,
+    /// There is no room for what has to be written.
+    NoSpace,
     /// The operating system refuses.
     Io(String),
 }
@@ -59,7 +61,11 @@ impl DirectoryError {
     }
 
     pub(crate) fn io(path: &Path, error: &io::Error) -> DirectoryError {
-        DirectoryError::new(path, Problem::Io(error.to_string()))
+        let problem = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::NoSpace,
+            _ => Problem::Io(error.to_string()),
+        };
+        DirectoryError::new(path, problem)
     }
 }
 
@@ -112,6 +118,9 @@ impl fmt::Display for DirectoryError {
                     f,
                     "{path} is missing, and was there before: restore it from a copy, or start a new directory"
                 )
+            }
+            Problem::NoSpace => {
+                write!(f, "{path} cannot be written, the disk is full: free some space and start again")
             }
             Problem::Io(error) => write!(f, "{path} cannot be used: {error}"),
         }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock};
 use rustix::io::Errno;
 
 use super::{DirectoryError, Problem};
@@ -44,19 +44,32 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Replaces a file by `bytes`: afterwards, whatever happens, it holds these or what it held before.
+///
+/// What it held before stays beside it, and is written over the next time: that needs no room on the disk, so a store whose
+/// disk is full can still be started.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DirectoryError> {
     let write = || {
         let beside = unfinished(path);
-        let mut file = open_own(OpenOptions::new().truncate(true), &beside)?;
+        let mut file = open_own(&mut OpenOptions::new(), &beside)?;
         file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)?;
         file.sync_all()?;
-        fs::rename(&beside, path)?;
+        put_in_place(&beside, path)?;
         above(path).map_or(Ok(()), sync_directory)
     };
     write().map_err(|error| DirectoryError::io(path, &error))
 }
 
-/// Where [`replace`] writes before it renames.
+/// Exchanges two files, or renames the first where there is no second, or where file systems cannot exchange.
+fn put_in_place(new: &Path, path: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, new, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(new, path),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where [`replace`] writes before it puts that in place.
 pub(crate) fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

@@ -1,8 +1,8 @@
 //! Each thing that can be wrong with a directory is said in one sentence, and nothing in it is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use skep_raftstore::ids::StoreId;
 use tempfile::TempDir;
@@ -137,6 +137,32 @@ fn making_one_that_was_interrupted_is_done_again() {
     assert_eq!(look(&path), Ok(Found::Nothing));
     StoreDir::create(&path, identity()).unwrap();
     assert_eq!(look(&path), Ok(Found::Store(identity())));
+}
+
+/// On a full disk nothing can be made, and what is there can be written over.
+#[test]
+fn a_start_makes_no_file_and_needs_no_more_blocks() {
+    let temp = TempDir::new().unwrap();
+    let path = store(&temp);
+    StoreDir::open(&path, None).unwrap();
+    let files = |path: &Path| -> BTreeMap<String, u64> {
+        let file =
+            |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().ino());
+        fs::read_dir(path).unwrap().map(|entry| file(entry.unwrap())).collect()
+    };
+    let before = files(&path);
+    for life in 3..6 {
+        let dir = StoreDir::open(&path, None).unwrap();
+        assert_eq!(dir.identity().life, Life(life));
+        let (mut now, mut then) = (files(&path), before.clone());
+        for files in [&mut now, &mut then] {
+            // The log of a store that was never born is begun afresh.
+            files.retain(|name, _| ![LOG, SNAPSHOTS].contains(&name.as_str()));
+        }
+        assert_eq!(now.keys().collect::<Vec<_>>(), [LOCK, IDENTITY, IDENTITY_NEW]);
+        let sorted = |files: BTreeMap<String, u64>| files.into_values().collect::<BTreeSet<u64>>();
+        assert_eq!(sorted(now), sorted(then), "the same files, with other names");
+    }
 }
 
 #[test]

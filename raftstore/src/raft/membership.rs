@@ -1,6 +1,7 @@
 //! Who takes part in a group, and which change of it may follow.
 
 use super::event::ChangeRefusal;
+use super::quorum;
 use super::types::ReplicaId;
 
 /// So many replicas of one group at most, in all roles. More would make every entry cost more than it is worth.
@@ -43,6 +44,11 @@ impl Membership {
     /// Whether a change is under way that needs two majorities.
     pub fn is_joint(&self) -> bool {
         !self.outgoing.is_empty()
+    }
+
+    /// Whether those who say yes can decide.
+    pub fn has_quorum(&self, says_yes: impl Fn(ReplicaId) -> bool) -> bool {
+        quorum::agrees(self, says_yes)
     }
 
     /// Everyone who receives the log, each once, in a fixed order.

@@ -5,10 +5,9 @@ use std::sync::atomic::Ordering;
 use super::config::TURN_BYTES_MAX;
 use super::inbox::Item;
 use super::replica::{Replica, Slot};
-use super::request::SubmitError;
 use super::worker::Worker;
 use crate::ids::{ReplicaId, StoreId, Tick};
-use crate::message::{Refusal, Refused, RequestKind, StoreMessage};
+use crate::message::{Refusal, Refused, StoreMessage};
 use crate::raft::{Body, Event, Message, Persisted};
 use crate::snapshot::KeeperTask;
 
@@ -38,39 +37,11 @@ impl Worker {
         self.fire_timers(now);
     }
 
-    /// The log had to refuse something, for its disk is full: until it takes that, nothing can be promised. Commands are
-    /// refused, frames are dropped (they come again), the rest waits.
-    fn collect_while_full(&mut self, now: Tick) {
-        while let Some(item) = self.first.take().or_else(|| self.receiver.try_recv().ok()) {
-            match item {
-                Item::Submit { request, .. } => self.refuse(request, SubmitError::DiskFull),
-                Item::Frame { bytes, .. } => self.shared.inboxes.frame_taken(self.number, bytes),
-                Item::Control(control) => self.control(control, now),
-                other @ (Item::Durable
-                | Item::Peer { .. }
-                | Item::Applied(_)
-                | Item::Kept(_)
-                | Item::Born(_)) => {
-                    self.aside.push_back(other);
-                }
-            }
-        }
-        for slot in self.active_lanes.clone() {
-            if let Some(lane) = &mut self.replica(slot).lane {
-                let freed = lane.expire(now);
-                self.free(freed);
-            }
-        }
-    }
-
     fn take_item(&mut self, item: Item, now: Tick) {
         match item {
             Item::Frame { from, messages, bytes } => {
                 self.shared.inboxes.frame_taken(self.number, bytes);
                 messages.into_iter().for_each(|message| self.take_message(from, message, now));
-            }
-            Item::Submit { request, .. } if request.kind != RequestKind::Read && self.spares_space() => {
-                self.refuse(request, SubmitError::DiskFull);
             }
             Item::Submit { region, request } => self.take_request(region, request, now),
             Item::Peer { store, up } => self.peer_changed(store, up, now),
@@ -82,24 +53,20 @@ impl Worker {
         }
     }
 
-    /// Whether the disk is nearly full: entries are not taken any more, so that there is room for votes and for what
-    /// makes room, and everything else goes on.
-    pub(super) fn spares_space(&self) -> bool {
-        self.shared.wal.is_short_of_space()
-    }
-
     fn take_message(&mut self, from: StoreId, message: StoreMessage, now: Tick) {
         let Some(slot) = self.slot(message.region()) else {
-            return self.take_unknown(from, &message);
+            return self.take_unknown(from, &message, now);
         };
         match message {
             StoreMessage::Raft { region, message } if self.replica(slot).is_elsewhere() => {
                 self.bear_by_message(region, from, &message);
             }
             StoreMessage::Raft { message, .. } => self.take_raft(slot, from, message, now),
-            StoreMessage::Submit(run) => self.take_run(slot, from, run),
+            StoreMessage::Submit(run) => self.take_run(slot, from, run, now),
             StoreMessage::Replies(replies) => self.take_replies(slot, replies, now),
             StoreMessage::Refused(refused) => self.take_refused(slot, refused, now),
+            StoreMessage::DiskFull(full) => self.take_disk_full(slot, &full),
+            StoreMessage::ShortOfSpace => self.take_short_of_space(from, now),
             StoreMessage::Remove(removal) => self.take_removal(from, removal),
             StoreMessage::Removed(removal) => self.replica(slot).gone.push(removal.replica),
             StoreMessage::SnapshotChunk(chunk) => self.tell_keeper(KeeperTask::Chunk { from, chunk }),
@@ -107,7 +74,7 @@ impl Worker {
         }
     }
 
-    fn take_unknown(&mut self, from: StoreId, message: &StoreMessage) {
+    fn take_unknown(&mut self, from: StoreId, message: &StoreMessage, now: Tick) {
         match message {
             StoreMessage::Raft { region, message } => self.bear_by_message(*region, from, message),
             StoreMessage::Remove(removal) => self.take_removal(from, *removal),
@@ -115,8 +82,10 @@ impl Worker {
                 let refused = Refused { region: run.region, attempt: run.attempt, reason: Refusal::NoRegion };
                 self.outbox.push(from, &StoreMessage::Refused(refused));
             }
+            StoreMessage::ShortOfSpace => self.take_short_of_space(from, now),
             StoreMessage::Replies(_)
             | StoreMessage::Refused(_)
+            | StoreMessage::DiskFull(_)
             | StoreMessage::Removed(_)
             | StoreMessage::SnapshotChunk(_)
             | StoreMessage::SnapshotAck(_) => {

@@ -36,6 +36,8 @@ pub(super) struct Lane {
     taken: VecDeque<Taken>,
     /// The number of the newest command that this attempt has sent; zero if none.
     sent: u64,
+    /// The number of the newest command that an attempt before this one has sent; zero if none.
+    sent_before: u64,
     attempt: Attempt,
     /// How many commands this attempt has sent.
     position: u64,
@@ -70,6 +72,7 @@ impl Lane {
         Lane {
             taken: VecDeque::new(),
             sent: 0,
+            sent_before: 0,
             attempt: Attempt::default(),
             position: 0,
             target: None,
@@ -105,6 +108,7 @@ impl Lane {
             self.stalls = 0;
         }
         self.asked = target.or(self.asked);
+        self.sent_before = self.sent_before.max(self.sent);
         self.sent = 0;
         self.position = 0;
         self.heard = now;
@@ -152,6 +156,22 @@ impl Lane {
         reply(result);
         self.drop_answered();
         Freed { commands: 1, bytes }
+    }
+
+    /// The leader has no room for these, and did not take them in this attempt. One that an earlier attempt sent may stand in
+    /// a log already, so nobody can say that nothing was done: it stays.
+    pub(super) fn refuse_for_space(&mut self, seqs: &[u64]) -> Freed {
+        let mut freed = Freed::default();
+        for seq in seqs.iter().filter(|seq| **seq > self.sent_before) {
+            let Ok(at) = self.taken.binary_search_by_key(seq, |taken| taken.seq) else { continue };
+            if let Some(reply) = self.taken[at].reply.take() {
+                freed.commands += 1;
+                freed.bytes += std::mem::take(&mut self.taken[at].body).len();
+                reply(Err(SubmitError::DiskFull));
+            }
+        }
+        self.drop_answered();
+        freed
     }
 
     /// Answers everything with the same error.
@@ -266,6 +286,24 @@ mod tests {
         assert_eq!((run.position, run.lowest), (0, 2));
         assert_eq!(seqs(Some(run)), [2, 4]);
         assert_eq!(answers.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn only_what_nobody_can_have_taken_is_refused_for_space() {
+        let (mut lane, answers) = lane_of(2);
+        lane.next_run();
+        lane.restart(attempt(8), Some(ReplicaId(2)), Tick(2));
+        lane.take(3, RequestKind::Write, Bytes::from_static(b"3"), Tick(300), Box::new(|_| ()));
+        let answers_3 = answers.clone();
+        let reply = Box::new(move |result| answers_3.lock().unwrap().push((4, result)));
+        lane.take(4, RequestKind::Write, Bytes::from_static(b"4"), Tick(400), reply);
+        assert_eq!(seqs(lane.next_run()), [1, 2, 3, 4]);
+        // The one before may have written 1 and 2.
+        assert_eq!(lane.refuse_for_space(&[1, 2, 4]), Freed { commands: 1, bytes: 1 });
+        assert_eq!(*answers.lock().unwrap(), [(4, Err(SubmitError::DiskFull))]);
+        lane.restart(attempt(9), Some(ReplicaId(2)), Tick(2));
+        assert_eq!(seqs(lane.next_run()), [1, 2, 3]);
+        assert_eq!(lane.refuse_for_space(&[3]), Freed::default(), "sent in two attempts");
     }
 
     #[test]

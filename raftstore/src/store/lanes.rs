@@ -10,7 +10,7 @@ use super::replica::{Condition, Slot};
 use super::request::{Request, SubmitError};
 use super::worker::{Timer, Worker};
 use crate::ids::{Attempt, RegionId, ReplicaId, StoreId, Tick};
-use crate::message::{Refusal, Refused, Replies, RequestKind, StoreMessage, Submit};
+use crate::message::{DiskFull, Refusal, Refused, Replies, StoreMessage, Submit};
 
 impl Worker {
     pub(super) fn take_request(&mut self, region: RegionId, request: Request, now: Tick) {
@@ -62,11 +62,13 @@ impl Worker {
         }
     }
 
-    /// Who leads, as far as this store knows. If its own replica has stopped, or is elsewhere, it asks the others in turn.
+    /// Who leads, as far as this store knows. If its own replica has stopped, is elsewhere, or waits for room to go on, it asks
+    /// the others in turn.
     pub(super) fn leader_to_try(&mut self, slot: Slot) -> Option<ReplicaId> {
+        let is_disk_full = self.is_disk_full;
         let turn = self.shared.newest_attempt.load(Ordering::Relaxed) as usize;
         let replica = self.replica(slot);
-        if !replica.is_stopped() {
+        if !replica.is_stopped() && !is_disk_full {
             return replica.standing.leader;
         }
         let others = self.others_to_ask(slot);
@@ -110,20 +112,25 @@ impl Worker {
     }
 
     /// Commands that another store forwards, or that this one sends to itself.
-    pub(super) fn take_run(&mut self, slot: Slot, from: StoreId, run: Submit) {
+    pub(super) fn take_run(&mut self, slot: Slot, from: StoreId, run: Submit, now: Tick) {
         let bytes_max = self.shared.config.proposals_bytes_max;
-        let is_refused = self.spares_space() && run.items.iter().any(|item| item.kind != RequestKind::Read);
+        let has_room = self.has_room(slot, now);
         let replica = self.replica(slot);
         let (region, attempt) = (replica.region, run.attempt);
         let taken = match (&replica.condition, &mut replica.leading) {
             (Condition::Stopped(_), _) => Err(Refusal::Stopped),
             (Condition::Elsewhere, _) => Err(Refusal::NoRegion),
             (Condition::Restoring, _) | (_, None) => Err(Refusal::NotLeader(replica.standing.leader)),
-            (Condition::Running, Some(_)) if is_refused => Err(Refusal::Busy),
-            (Condition::Running, Some(leading)) => leading.take(from, run, bytes_max),
+            (Condition::Running, Some(leading)) => leading.take(from, run, bytes_max, has_room),
         };
         match taken {
-            Ok(()) => self.make_ready(slot),
+            Ok(seqs) => {
+                self.make_ready(slot);
+                if !seqs.is_empty() {
+                    self.leave_the_lead_for_space(slot, now);
+                    self.refuse_writes(slot, from, DiskFull { region, attempt, seqs });
+                }
+            }
             Err(reason) => self.refuse_run(slot, from, Refused { region, attempt, reason }),
         }
     }
@@ -173,33 +180,42 @@ impl Worker {
     }
 
     pub(super) fn lane_timer(&mut self, slot: Slot, now: Tick) {
-        let leader = self.leader_to_try(slot);
         let replica = self.replica(slot);
         replica.is_lane_armed = false;
-        let Some(lane) = &mut replica.lane else { return };
-        lane.rest();
-        let freed = lane.expire(now);
-        let is_lost = lane.target().is_none() && leader.is_some() || lane.stall(now);
-        if lane.is_empty() {
-            replica.lane = None;
-            self.active_lanes.remove(&slot);
-        } else {
-            self.arm_lane(slot, now);
-            if is_lost {
-                self.restart_lane(slot, leader, now);
-            }
+        if let Some(lane) = &mut replica.lane {
+            lane.rest();
         }
-        self.free(freed);
+        if self.look_at_lane(slot, now) {
+            self.arm_lane(slot, now);
+        }
     }
 
-    pub(super) fn send_lane(&mut self, slot: Slot) {
+    /// Gives up what is late, and starts over if nothing is heard. Whether there is still something in the lane.
+    pub(super) fn look_at_lane(&mut self, slot: Slot, now: Tick) -> bool {
+        let leader = self.leader_to_try(slot);
+        let replica = self.replica(slot);
+        let Some(lane) = &mut replica.lane else { return false };
+        let freed = lane.expire(now);
+        let is_lost = lane.target().is_none() && leader.is_some() || lane.stall(now);
+        let is_empty = lane.is_empty();
+        if is_empty {
+            replica.lane = None;
+            self.active_lanes.remove(&slot);
+        } else if is_lost {
+            self.restart_lane(slot, leader, now);
+        }
+        self.free(freed);
+        !is_empty
+    }
+
+    pub(super) fn send_lane(&mut self, slot: Slot, now: Tick) {
         let (region, own) = (self.replica(slot).region, self.replica(slot).id());
         while let Some(run) = self.replica(slot).lane.as_mut().and_then(|lane| lane.next_run()) {
             let Run { to, attempt, position, lowest, items } = run;
             let submit = Submit { region, attempt, position, lowest, items };
             if to == own {
                 let store = self.shared.config.id;
-                self.take_run(slot, store, submit);
+                self.take_run(slot, store, submit, now);
             } else {
                 self.outbox.push(to.store(), &StoreMessage::Submit(submit));
             }

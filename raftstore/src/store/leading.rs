@@ -83,11 +83,18 @@ impl Proposals {
 }
 
 impl Leading {
-    /// Takes a run of `from`'s commands if it continues what was taken, or starts over.
-    pub(super) fn take(&mut self, from: StoreId, run: Submit, bytes_max: usize) -> Result<(), Refusal> {
+    /// Takes a run of `from`'s commands if it continues what was taken, or starts over. Without room it leaves out the
+    /// writes, and says which.
+    pub(super) fn take(
+        &mut self,
+        from: StoreId,
+        run: Submit,
+        bytes_max: usize,
+        has_room: bool,
+    ) -> Result<Vec<u64>, Refusal> {
         let accepted = self.accepted.entry(from).or_default();
         if run.attempt < accepted.attempt {
-            return Ok(()); // an older attempt, late: the newer one carries everything
+            return Ok(Vec::new()); // an older attempt, late: the newer one carries everything
         }
         if run.attempt > accepted.attempt {
             if run.position != 0 {
@@ -109,7 +116,7 @@ impl Leading {
             };
         }
         if run.position < accepted.position {
-            return Ok(()); // a repeated frame
+            return Ok(Vec::new()); // a repeated frame
         }
         if run.position > accepted.position {
             return Err(Refusal::Gap);
@@ -119,12 +126,17 @@ impl Leading {
         }
         accepted.position += run.items.len() as u64;
         accepted.lowest = accepted.lowest.max(run.lowest);
+        let mut left_out = Vec::new();
         for item in run.items.into_iter().filter(|item| !accepted.under_way.contains(&item.seq)) {
+            if item.kind.is_write() && !has_room {
+                left_out.push(item.seq);
+                continue;
+            }
             self.waiting_bytes += item.body.len();
             let to = ReplyTo { store: from, seq: item.seq };
             self.waiting.push_back(Waiting { to, kind: item.kind, body: item.body });
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Whether anything can be proposed, now that everything through `applied` is applied.
@@ -270,24 +282,32 @@ mod tests {
     fn only_an_unbroken_run_of_the_newest_attempt_is_taken() {
         let mut leading = Leading::default();
         assert_eq!(
-            leading.take(STORE, run(5, 1, &[4]), LIMIT),
+            leading.take(STORE, run(5, 1, &[4]), LIMIT, true),
             Err(Refusal::Gap),
             "it does not begin at its beginning"
         );
-        assert_eq!(leading.take(STORE, run(5, 0, &[2, 4]), LIMIT), Ok(()));
-        assert_eq!(leading.take(STORE, run(5, 3, &[8]), LIMIT), Err(Refusal::Gap), "one is missing");
-        assert_eq!(leading.take(STORE, run(5, 0, &[2, 4]), LIMIT), Ok(()), "repeated: nothing happens");
-        assert_eq!(leading.take(STORE, run(4, 0, &[2]), LIMIT), Ok(()), "an older attempt: nothing happens");
-        assert_eq!(leading.take(STORE, run(5, 2, &[6]), LIMIT), Ok(()));
+        assert_eq!(leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true), Ok(vec![]));
+        assert_eq!(leading.take(STORE, run(5, 3, &[8]), LIMIT, true), Err(Refusal::Gap), "one is missing");
+        assert_eq!(
+            leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true),
+            Ok(vec![]),
+            "repeated: nothing happens"
+        );
+        assert_eq!(
+            leading.take(STORE, run(4, 0, &[2]), LIMIT, true),
+            Ok(vec![]),
+            "an older attempt: nothing happens"
+        );
+        assert_eq!(leading.take(STORE, run(5, 2, &[6]), LIMIT, true), Ok(vec![]));
         assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6]);
     }
 
     #[test]
     fn a_new_attempt_replaces_what_waits_of_the_old_one() {
         let mut leading = Leading::default();
-        leading.take(STORE, run(5, 0, &[2, 4]), LIMIT).unwrap();
-        leading.take(StoreId(8), run(1, 0, &[2]), LIMIT).unwrap();
-        leading.take(STORE, run(6, 0, &[4, 6]), LIMIT).unwrap();
+        leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true).unwrap();
+        leading.take(StoreId(8), run(1, 0, &[2]), LIMIT, true).unwrap();
+        leading.take(STORE, run(6, 0, &[4, 6]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6], "the other store's stays");
         assert_eq!(leading.waiting_bytes, 0);
     }
@@ -295,52 +315,63 @@ mod tests {
     #[test]
     fn a_later_attempt_brings_nothing_twice_whose_answer_is_still_to_come() {
         let mut leading = Leading::default();
-        leading.take(STORE, run(5, 0, &[2, 4]), LIMIT).unwrap();
-        leading.take(StoreId(8), run(1, 0, &[6]), LIMIT).unwrap();
+        leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true).unwrap();
+        leading.take(StoreId(8), run(1, 0, &[6]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6]);
         // Its log is slow: the lane heard nothing and sends everything again, and then once more.
-        leading.take(STORE, run(6, 0, &[2, 4, 6]), LIMIT).unwrap();
+        leading.take(STORE, run(6, 0, &[2, 4, 6]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 13), [6], "the other store's 6 is another command");
         assert_eq!(leading.wanted_through(Index(10)).len(), 1);
-        leading.take(STORE, run(7, 0, &[2, 4, 6]), LIMIT).unwrap();
-        leading.take(STORE, run(7, 3, &[8]), LIMIT).unwrap();
+        leading.take(STORE, run(7, 0, &[2, 4, 6]), LIMIT, true).unwrap();
+        leading.take(STORE, run(7, 3, &[8]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 14), [8], "what is being applied is answered, too");
         // The answer to the first was lost: only that one comes again.
         leading.applied(Index(10));
-        leading.take(STORE, run(8, 0, &[2, 4, 6, 8]), LIMIT).unwrap();
+        leading.take(STORE, run(8, 0, &[2, 4, 6, 8]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 15), [2]);
         assert_eq!(leading.waiting_bytes, 0);
+    }
+
+    #[test]
+    fn without_room_writes_are_left_out_and_what_is_under_way_is_not_among_them() {
+        let mut leading = Leading::default();
+        leading.take(STORE, run(5, 0, &[2]), LIMIT, true).unwrap();
+        assert_eq!(proposed_seqs(&mut leading, 10), [2]);
+        assert_eq!(leading.take(STORE, run(6, 0, &[2, 3, 4]), LIMIT, false), Ok(vec![4]));
+        assert_eq!(leading.waiting.len(), 1, "the read");
+        assert_eq!(leading.take(STORE, run(6, 3, &[6]), LIMIT, true), Ok(vec![]), "the run goes on");
+        assert_eq!(proposed_seqs(&mut leading, 11), [6]);
     }
 
     #[test]
     fn however_many_attempts_there_were_the_life_stays_what_it_is() {
         let mut leading = Leading::default();
         for number in [u64::from(u32::MAX), 1 << 32, u64::MAX] {
-            leading.take(STORE, run(number, 0, &[2]), LIMIT).unwrap();
+            leading.take(STORE, run(number, 0, &[2]), LIMIT, true).unwrap();
             let proposals = leading.proposals(STORE, Stamp(5), LIMIT);
             let entry = decode_committed(Index(1), Term(1), proposals.payloads[0].bytes()).unwrap();
             assert_eq!(entry.origin.unwrap().life, LIFE, "in attempt {number}");
         }
         // After a start the numbers begin again, and replace those of the life before.
         let next = Attempt { life: Life(LIFE.0 + 1), number: 1 };
-        leading.take(STORE, Submit { attempt: next, ..run(1, 0, &[4]) }, LIMIT).unwrap();
-        leading.take(STORE, run(u64::MAX, 1, &[6]), LIMIT).unwrap();
+        leading.take(STORE, Submit { attempt: next, ..run(1, 0, &[4]) }, LIMIT, true).unwrap();
+        leading.take(STORE, run(u64::MAX, 1, &[6]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 10), [4], "what is late of the life before is passed over");
     }
 
     #[test]
     fn a_full_queue_is_busy_and_takes_nothing() {
         let mut leading = Leading::default();
-        leading.take(STORE, run(5, 0, &[2]), 3).unwrap();
-        assert_eq!(leading.take(STORE, run(5, 1, &[4]), 3), Err(Refusal::Busy));
+        leading.take(STORE, run(5, 0, &[2]), 3, true).unwrap();
+        assert_eq!(leading.take(STORE, run(5, 1, &[4]), 3, true), Err(Refusal::Busy));
         assert_eq!(proposed_seqs(&mut leading, 1), [2]);
     }
 
     #[test]
     fn replies_are_wanted_and_reads_wait_for_their_lane() {
         let mut leading = Leading::default();
-        leading.take(STORE, run(5, 0, &[2, 3, 4]), LIMIT).unwrap();
-        leading.take(StoreId(8), run(1, 0, &[1]), LIMIT).unwrap();
+        leading.take(STORE, run(5, 0, &[2, 3, 4]), LIMIT, true).unwrap();
+        leading.take(StoreId(8), run(1, 0, &[1]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 10), [2, 4]);
         leading.confirmed(ReadReady { id: ReadId(1), index: Index(4) });
         // The other store's read needs only what was committed; this lane's needs its own write at 10, not that at 11.

@@ -37,6 +37,7 @@ mod replica;
 mod request;
 mod respond;
 mod send;
+mod space;
 mod split;
 mod status;
 mod step;

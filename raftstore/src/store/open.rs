@@ -122,6 +122,7 @@ impl StoreParts {
             // A late answer to a command of an earlier life must find no command of this one.
             newest_seq: AtomicU64::new(config.life.0 << LIFE_SHIFT),
             newest_attempt: AtomicU64::default(),
+            space: Default::default(),
             config,
         };
         let shared = Arc::new(shared);

@@ -67,6 +67,8 @@ fn lane_of(message: &StoreMessage) -> Lane {
         StoreMessage::Submit(_)
         | StoreMessage::Replies(_)
         | StoreMessage::Refused(_)
+        | StoreMessage::DiskFull(_)
+        | StoreMessage::ShortOfSpace
         | StoreMessage::Remove(_)
         | StoreMessage::Removed(_) => Lane::Bulk,
         StoreMessage::SnapshotChunk(_) | StoreMessage::SnapshotAck(_) => Lane::Snapshot,

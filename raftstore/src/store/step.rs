@@ -13,7 +13,7 @@ use crate::raft::{Event, Role, Standing};
 impl Worker {
     pub(super) fn step(&mut self, now: Tick) {
         for slot in std::mem::take(&mut self.unsent_lanes) {
-            self.send_lane(slot);
+            self.send_lane(slot, now);
         }
         // The list grows while it is walked: a lane that sends to its own store makes its region ready.
         let mut at = 0;

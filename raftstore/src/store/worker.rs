@@ -24,6 +24,7 @@ use super::lane::Freed;
 use super::outbox::Outbox;
 use super::removal::Grave;
 use super::replica::{Replica, Slot};
+use super::space::Space;
 use super::status::Counters;
 use super::strangers::Strangers;
 use super::sync::SyncSignal;
@@ -77,6 +78,7 @@ pub(super) struct Shared {
     pub(super) newest_seq: AtomicU64,
     /// The number of the newest attempt of this life.
     pub(super) newest_attempt: AtomicU64,
+    pub(super) space: Space,
 }
 
 impl Shared {
@@ -204,6 +206,7 @@ impl Worker {
         }
         self.respond(now);
         self.bury_removed(now);
+        self.tell_of_space(now);
         self.outbox.flush();
         !self.is_stopped && self.has_work()
     }
@@ -222,7 +225,7 @@ impl Worker {
 
     /// Through when nothing is due, unless something arrives.
     pub fn quiet_until(&self) -> Option<Tick> {
-        self.wheel.quiet_until()
+        self.wheel.quiet_until().into_iter().chain(self.tells_of_space_at()).min()
     }
 
     /// The replicas that are here.

@@ -7,8 +7,8 @@ use super::error::WireError;
 use super::{membership, raft};
 use crate::ids::{Attempt, Life, RegionId};
 use crate::message::{
-    Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage,
-    Submit, SubmitItem, TransferState,
+    DiskFull, Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta,
+    StoreMessage, Submit, SubmitItem, TransferState,
 };
 use crate::raft::{ReplicaId, Term};
 
@@ -19,11 +19,15 @@ pub(super) const SNAPSHOT_CHUNK: u8 = 35;
 pub(super) const SNAPSHOT_ACK: u8 = 36;
 pub(super) const REMOVE: u8 = 37;
 pub(super) const REMOVED: u8 = 38;
+pub(super) const DISK_FULL: u8 = 39;
+pub(super) const SHORT_OF_SPACE: u8 = 40;
 
-/// The shortest message: no replies.
-pub(super) const BYTES_MIN: usize = 13;
+/// The shortest message: a kind and a region.
+pub(super) const BYTES_MIN: usize = 9;
 /// Sequence, kind, length.
 const SUBMIT_ITEM_BYTES_MIN: usize = 13;
+/// Sequence.
+const SEQ_BYTES: usize = 8;
 /// Sequence, length.
 const RESULT_BYTES_MIN: usize = 12;
 
@@ -39,6 +43,8 @@ pub(super) fn encode(message: &StoreMessage, out: &mut BytesMut) {
         StoreMessage::Submit(submit) => put_submit(submit, out),
         StoreMessage::Replies(replies) => put_replies(replies, out),
         StoreMessage::Refused(refused) => put_refused(refused, out),
+        StoreMessage::DiskFull(full) => put_disk_full(full, out),
+        StoreMessage::ShortOfSpace => put_head(SHORT_OF_SPACE, message.region(), out),
         StoreMessage::Remove(removal) => put_removal(REMOVE, *removal, out),
         StoreMessage::Removed(removal) => put_removal(REMOVED, *removal, out),
         StoreMessage::SnapshotChunk(chunk) => put_chunk(chunk, out),
@@ -53,6 +59,8 @@ pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<StoreMessage, WireError>
         SUBMIT => take_submit(region, cursor).map(StoreMessage::Submit),
         REPLIES => take_replies(region, cursor).map(StoreMessage::Replies),
         REFUSED => take_refused(region, cursor).map(StoreMessage::Refused),
+        DISK_FULL => take_disk_full(region, cursor).map(StoreMessage::DiskFull),
+        SHORT_OF_SPACE if region == RegionId(0) => Ok(StoreMessage::ShortOfSpace),
         REMOVE => take_removal(region, cursor).map(StoreMessage::Remove),
         REMOVED => take_removal(region, cursor).map(StoreMessage::Removed),
         SNAPSHOT_CHUNK => take_chunk(region, cursor).map(StoreMessage::SnapshotChunk),
@@ -170,6 +178,23 @@ fn take_refused(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Refused, Wi
         (kind, _) => return Err(WireError::UnknownKind { what: "a refusal", kind }),
     };
     Ok(Refused { region, attempt, reason })
+}
+
+fn put_disk_full(full: &DiskFull, out: &mut BytesMut) {
+    put_head(DISK_FULL, full.region, out);
+    put_attempt(full.attempt, out);
+    out.put_u32_le(full.seqs.len() as u32);
+    full.seqs.iter().for_each(|seq| out.put_u64_le(*seq));
+}
+
+fn take_disk_full(region: RegionId, cursor: &mut Cursor<'_>) -> Result<DiskFull, WireError> {
+    let attempt = take_attempt(cursor)?;
+    let count = cursor.count("writes without room", SEQ_BYTES)?;
+    let mut seqs = Vec::with_capacity(count);
+    for _ in 0..count {
+        seqs.push(cursor.u64("the number of a write without room")?);
+    }
+    Ok(DiskFull { region, attempt, seqs })
 }
 
 fn put_chunk(chunk: &SnapshotChunk, out: &mut BytesMut) {

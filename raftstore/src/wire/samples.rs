@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::ids::{Attempt, Life, RegionId};
 use crate::message::{
-    Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta, StoreMessage,
-    Submit, SubmitItem, TransferState,
+    DiskFull, Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta,
+    StoreMessage, Submit, SubmitItem, TransferState,
 };
 use crate::raft::{Body, Entry, Index, LogPos, Membership, Message, Payload, ReplicaId, Term};
 
@@ -128,6 +128,11 @@ fn client_samples() -> Vec<(StoreMessage, &'static str)> {
             StoreMessage::Removed(Removal { region: REGION, replica: ReplicaId(0xaa) }),
             "26 0100000009000000 aa00000000000000",
         ),
+        (
+            StoreMessage::DiskFull(DiskFull { region: REGION, attempt: ATTEMPT, seqs: vec![8, 9] }),
+            "27 0100000009000000 0500000000000000 0300000000000000 02000000 0800000000000000 0900000000000000",
+        ),
+        (StoreMessage::ShortOfSpace, "28 0000000000000000"),
     ]
 }
 

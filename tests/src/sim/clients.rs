@@ -10,6 +10,7 @@ use skep_engine::{Answer, Command, Condition, Error, Expiry, ExpiryCondition, St
 
 use super::chance::Chance;
 use super::linear::Operation;
+use super::situations::Told;
 
 /// The longest value, in bytes: with small messages a turn's writes fit into a small segment.
 const VALUE_BYTES_MAX: u64 = 900;
@@ -28,6 +29,7 @@ pub(super) struct Clients {
     /// Counts calls and returns.
     moment: u64,
     pub(super) unknown: u64,
+    refused: usize,
 }
 
 struct Client {
@@ -60,7 +62,15 @@ impl Clients {
             replies: Replies::default(),
             moment: 0,
             unknown: 0,
+            refused: 0,
         }
+    }
+
+    /// What all clients were told until now.
+    pub(super) fn told(&self) -> Told {
+        let answered = |recorded: &&Recorded| recorded.operation.returned.is_some();
+        let answered = self.operations.iter().filter(answered).count();
+        Told { answered, refused: self.refused, timed_out: self.unknown }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -215,7 +225,10 @@ impl Clients {
                     recorded.operation.returned = Some((self.moment, answer));
                 }
                 Err(Error::TimedOut | Error::StoreStopped(_) | Error::OutcomeUnknown) => self.unknown += 1,
-                Err(Error::Busy | Error::DiskFull) => recorded.is_void = true,
+                Err(error @ (Error::Busy | Error::DiskFull)) => {
+                    recorded.is_void = true;
+                    self.refused += usize::from(error == Error::DiskFull);
+                }
                 Err(error) => {
                     wrong.get_or_insert(format!("{:?} was answered: {error}", recorded.operation.command));
                 }

@@ -163,7 +163,7 @@ impl World {
 
     fn fill_disk(&mut self, at: usize) {
         let bytes = self.chance.within(2..=6) * self.settings.segment_bytes;
-        self.nodes[at].power.log_disk().set_capacity(Some(bytes));
+        self.limit_disk(at, Some(bytes));
         self.disk_frees_at[at] = self.now + self.chance.within(50..=400);
     }
 
@@ -171,9 +171,13 @@ impl World {
         for at in 0..self.nodes.len() {
             if self.disk_frees_at[at] <= self.now {
                 self.disk_frees_at[at] = u64::MAX;
-                self.nodes[at].power.log_disk().set_capacity(None);
+                self.limit_disk(at, None);
             }
         }
+    }
+
+    pub(super) fn limit_disk(&mut self, at: usize, bytes: Option<u64>) {
+        self.nodes[at].power.log_disk().set_capacity(bytes);
     }
 
     fn isolate(&mut self, at: usize) {

@@ -15,6 +15,7 @@ mod node;
 mod ordered;
 mod power;
 mod settings;
+pub mod situations;
 mod watched;
 mod world;
 
