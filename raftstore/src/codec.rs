@@ -71,6 +71,7 @@ pub struct Hello {
     /// Who dialed.
     pub speaker: Speaker,
     purpose: u8,
+    to: u32,
 }
 
 /// The answer.
@@ -179,9 +180,14 @@ impl Speaker {
 }
 
 impl Hello {
-    /// A greeting.
-    pub fn new(identity: Identity, purpose: Purpose) -> Hello {
-        Hello { speaker: Speaker::new(identity), purpose: purpose as u8 }
+    /// A greeting to `to`.
+    pub fn new(identity: Identity, to: StoreId, purpose: Purpose) -> Hello {
+        Hello { speaker: Speaker::new(identity), purpose: purpose as u8, to: to.0 }
+    }
+
+    /// Whom the dialer looks for at this address.
+    pub fn to(&self) -> StoreId {
+        StoreId(self.to)
     }
 
     /// What the connection is for, if this release knows it.

@@ -14,12 +14,13 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn golden_bytes() {
-    let hello = Hello::new(identity(), Purpose::Snapshots);
+    let hello = Hello::new(identity(), StoreId(9), Purpose::Snapshots);
     let packet = encode(&hello).unwrap();
     let payload =
-        "c100000000000000 07000000 30313233343536373839616263646566 0300000000000000 01 02".replace(' ', "");
+        "c100000000000000 07000000 30313233343536373839616263646566 0300000000000000 01 02 09000000"
+            .replace(' ', "");
     assert_eq!(hex(&packet[HEADER_BYTES..]), payload);
-    assert_eq!(hex(&packet[..8]), "534b504301012600");
+    assert_eq!(hex(&packet[..8]), "534b504301012a00");
     assert_eq!(packet[8..12], crc32fast::hash(&packet[12..]).to_le_bytes());
     assert_eq!(decode::<Hello>(&packet), Ok(hello));
 
@@ -67,7 +68,7 @@ fn the_longest_introduction_fits() {
 
 #[test]
 fn what_is_cut_altered_newer_or_of_another_kind_is_refused() {
-    let packet = encode(&Hello::new(identity(), Purpose::Messages)).unwrap();
+    let packet = encode(&Hello::new(identity(), StoreId(9), Purpose::Messages)).unwrap();
     for length in 0..packet.len() {
         assert!(matches!(decode::<Hello>(&packet[..length]), Err(WireError::Truncated { .. })));
     }

@@ -12,6 +12,9 @@ pub(super) type Verdict<T> = Result<T, String>;
 /// Whether `hello` is from the peer of which we know `about`; `None` if there is no such peer.
 pub(super) fn judge_hello(own: Identity, hello: &Hello, about: Option<&About>) -> Verdict<Purpose> {
     let purpose = hello.purpose().ok_or("a connection for a purpose that this release does not know")?;
+    if hello.to() != own.store {
+        return Err(format!("it looks for {} where {} is now", hello.to(), own.store));
+    }
     judge_speaker(own, &hello.speaker, about)?;
     if hello.speaker.frame_version != frame::VERSION {
         let (theirs, ours) = (hello.speaker.frame_version, frame::VERSION);
@@ -76,13 +79,13 @@ mod tests {
     }
 
     fn refusal(hello: Identity, about: Option<&About>) -> String {
-        judge_hello(identity(1), &Hello::new(hello, Purpose::Messages), about).unwrap_err()
+        judge_hello(identity(1), &Hello::new(hello, StoreId(1), Purpose::Messages), about).unwrap_err()
     }
 
     #[test]
     fn the_peer_that_we_know_is_welcome_and_so_is_its_next_life() {
         let mut about = about(None, None);
-        let hello = |identity| Hello::new(identity, Purpose::Snapshots);
+        let hello = |identity| Hello::new(identity, StoreId(1), Purpose::Snapshots);
         let next = Identity { life: Life(6), ..identity(2) };
         for identity in [identity(2), identity(2), next] {
             assert_eq!(
@@ -100,6 +103,9 @@ mod tests {
         let known = about(Some([2; 16]), None);
         let impostor = Identity { uuid: [3; 16], ..identity(2) };
         assert!(refusal(foreign, Some(&known)).contains("is of cluster c0000000000000009"));
+        let lost = Hello::new(identity(2), StoreId(8), Purpose::Messages);
+        let verdict = judge_hello(identity(1), &lost, Some(&known));
+        assert_eq!(verdict, Err("it looks for s00000008 where s00000001 is now".into()));
         assert!(refusal(identity(2), None).contains("is not a peer of s00000001"));
         assert!(refusal(impostor, Some(&known)).contains("its uuid differs"));
         let reply = HelloReply::new(identity(2), Some("go away".into()));

@@ -83,7 +83,7 @@ impl Reactor {
             if dialing.stream.peer_addr().is_err() {
                 return;
             }
-            let hello = codec::encode(&Hello::new(self.shared.identity, dialing.link.purpose));
+            let hello = codec::encode(&Hello::new(self.shared.identity, towards.0, dialing.link.purpose));
             let sent = hello.is_ok_and(|hello| greet::write(&mut dialing.stream, &hello).is_ok());
             if !sent {
                 return self.lost(towards, Some("cannot greet: the connection broke".into()));

@@ -136,6 +136,21 @@ fn a_hundred_thousand_frames_go_both_ways_at_once_whole_and_in_order() {
     }
 }
 
+/// A store that lost its directory has another name now, and others go on looking for the old one where it was.
+#[test]
+fn who_looks_for_somebody_else_at_an_address_does_not_disturb_whom_it_knows_there() {
+    let (one, two) = pair();
+    one.transport.set_peer(StoreId(9), Some([9; 16]), two.transport.local_addr());
+    one.waits_for_refusal(9, "we looked for s00000009 and found s00000002");
+    for number in 0..200 {
+        assert!(one.send(2, Lane::Bulk, number, 10), "{number}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    wait("all frames", || two.seen.numbers.lock().len() == 200);
+    assert!(one.transport.counters().refused > 3, "it was looked for all the time");
+    assert_eq!(*one.seen.peers.lock(), [(StoreId(2), true)], "never lost");
+}
+
 #[test]
 fn a_frame_of_16_mib_goes_through_and_one_that_is_too_long_is_dropped() {
     let (one, two) = pair();
@@ -325,7 +340,7 @@ fn garbage_and_those_who_say_nothing_are_hung_up_on_and_hurt_nobody() {
 fn one_who_greets_in_a_newer_way_is_told_to_wait_for_us_to_be_upgraded() {
     let one = start(identity(1), limits());
     let mut stream = dial(one.transport.local_addr());
-    let mut hello = codec::encode(&Hello::new(identity(2), Purpose::Messages)).unwrap();
+    let mut hello = codec::encode(&Hello::new(identity(2), StoreId(1), Purpose::Messages)).unwrap();
     hello[4] = 2;
     stream.write_all(&hello).unwrap();
     let reply: HelloReply = codec::decode(&read_packet(&mut stream)).unwrap();
@@ -338,7 +353,9 @@ fn one_who_greets_in_a_newer_way_is_told_to_wait_for_us_to_be_upgraded() {
 /// A connection that greeted as store 1.
 fn greeted(addr: SocketAddr) -> TcpStream {
     let mut stream = dial(addr);
-    stream.write_all(&codec::encode(&Hello::new(identity(1), Purpose::Snapshots)).unwrap()).unwrap();
+    stream
+        .write_all(&codec::encode(&Hello::new(identity(1), StoreId(2), Purpose::Snapshots)).unwrap())
+        .unwrap();
     let reply: HelloReply = codec::decode(&read_packet(&mut stream)).unwrap();
     assert_eq!(reply.refusal, None);
     stream
