@@ -70,7 +70,7 @@ impl Birth {
     /// Adds to `batch` what makes the region's stream what it is at birth.
     pub(super) fn write(&self, hard_state: HardState, batch: &mut Batch) {
         let (stream, base) = (self.region.stream(), self.base());
-        batch.hard_state(stream, &hard_state::encode(hard_state));
+        batch.hard_state(stream, &hard_state::encode(self.replica, hard_state));
         if base != LogPos::default() {
             batch.restart(stream, base.index.0, base.term.0);
         }

@@ -67,7 +67,7 @@ impl Worker {
             StoreMessage::Refused(refused) => self.take_refused(slot, refused, now),
             StoreMessage::DiskFull(full) => self.take_disk_full(slot, &full),
             StoreMessage::ShortOfSpace => self.take_short_of_space(from, now),
-            StoreMessage::Remove(removal) => self.take_removal(from, removal),
+            StoreMessage::Remove(removal) => self.take_removal(from, removal, now),
             StoreMessage::Removed(removal) => self.replica(slot).gone.push(removal.replica),
             StoreMessage::SnapshotChunk(chunk) => self.tell_keeper(KeeperTask::Chunk { from, chunk }),
             StoreMessage::SnapshotAck(ack) => self.tell_keeper(KeeperTask::Ack { from, ack }),
@@ -77,7 +77,7 @@ impl Worker {
     fn take_unknown(&mut self, from: StoreId, message: &StoreMessage, now: Tick) {
         match message {
             StoreMessage::Raft { region, message } => self.bear_by_message(*region, from, message),
-            StoreMessage::Remove(removal) => self.take_removal(from, *removal),
+            StoreMessage::Remove(removal) => self.take_removal(from, *removal, now),
             StoreMessage::Submit(run) => {
                 let refused = Refused { region: run.region, attempt: run.attempt, reason: Refusal::NoRegion };
                 self.outbox.push(from, &StoreMessage::Refused(refused));
@@ -97,6 +97,8 @@ impl Worker {
     fn take_raft(&mut self, slot: Slot, from: StoreId, message: Message, now: Tick) {
         if message.from.store() != from {
             self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
+        } else if self.replica(slot).is_damaged() {
+            self.learn_own_name(slot, message.to, now);
         } else if self.replica(slot).is_running() && !self.is_out_of_place(slot, &message) {
             self.answer_departed(slot, &message);
             self.step_raft(slot, now, Event::Message(message));

@@ -83,7 +83,8 @@ impl Worker {
     /// members of that time may all have been replaced): then any store may know where it is.
     fn others_to_ask(&mut self, slot: Slot) -> Vec<ReplicaId> {
         let replica = self.replica(slot);
-        let (members, is_elsewhere): (Vec<_>, _) = (replica.others().collect(), replica.is_elsewhere());
+        let members: Vec<_> = replica.others().collect();
+        let is_elsewhere = replica.is_elsewhere() || members.is_empty();
         let is_near = |member: &ReplicaId| self.connected.contains(&member.store());
         let mut near: Vec<_> = members.iter().copied().filter(is_near).collect();
         if is_elsewhere {

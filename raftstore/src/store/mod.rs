@@ -26,6 +26,7 @@ mod lane;
 mod lanes;
 mod leading;
 mod members;
+mod mending;
 mod newborn;
 mod open;
 mod opening;

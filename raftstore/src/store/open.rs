@@ -208,7 +208,9 @@ fn maintain(wal: Arc<Wal>, sync: SyncSignal, inboxes: Arc<Inboxes>) -> Maintain 
 fn bear(wal: &Wal, births: &[Birth], batch_bytes_max: u64) -> Result<(), OpenError> {
     let mut batch = Batch::new();
     let is_new = |birth: &&Birth| {
-        wal.state(birth.region.stream(), BIRTH).is_none() && tombstone(wal, birth.region).is_none()
+        let stream = birth.region.stream();
+        let is_damaged = wal.stream(stream).is_some_and(|info| info.damaged.is_some());
+        wal.state(stream, BIRTH).is_none() && tombstone(wal, birth.region).is_none() && !is_damaged
     };
     for birth in births.iter().filter(is_new) {
         birth.write(HardState::default(), &mut batch);

@@ -4,7 +4,7 @@
 //! there. A machine that is ahead of its log, or of another history (a snapshot was adopted, then the lights went out),
 //! restarts the log behind it. A region that was split off another one and has no checkpoint yet is vacant: its log and its
 //! votes are here, its machine comes from the other region, which is known to have committed the split and applies it
-//! again. A replica whose log is damaged, or whose machine cannot be restored, is stopped and says why.
+//! again. A replica whose log is damaged, or whose machine cannot be restored, is stopped and says why; `mending.rs` replaces it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,13 +17,15 @@ use super::absent::Absent;
 use super::birth::{BIRTH, Birth, Descent};
 use super::brought::{self, BROUGHT};
 use super::error::OpenError;
+use super::mending::Mending;
 use super::open::Hosted;
+use super::removal;
 use super::replica::{Condition, Replica, Slot};
 use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
 use crate::ids::{Index, RegionId, Term, Tick};
 use crate::machine::{Fatal, MachineFactory, StateMachine};
-use crate::raft::{Brought, Event, LogPos, Raft, Start};
+use crate::raft::{Brought, Event, LogPos, Membership, Raft, Start};
 use crate::snapshot::{CheckpointInfo, Checkpoints};
 use crate::wire::hard_state;
 
@@ -57,10 +59,12 @@ impl Opening<'_> {
             births.iter().filter(|birth| birth.campaign).map(|birth| birth.region).collect();
         let found = self.found()?;
         let claims = self.claims(&found);
+        let damaged: BTreeSet<RegionId> =
+            found.iter().filter(|(_, info)| info.damaged.is_some()).map(|(birth, _)| birth.region).collect();
         let machines = self.machines(&found)?;
         for (at, ((birth, info), machine)) in found.into_iter().zip(machines).enumerate() {
             let campaign = campaigners.contains(&birth.region);
-            let (replica, restart) = self.replica(birth, &info, machine, &claims)?;
+            let (replica, restart) = self.replica(birth, &info, machine, &claims, &damaged)?;
             if let Some(LogPos { index, term }) = restart {
                 restarts.restart(replica.region.stream(), index.0, term.0);
             }
@@ -69,6 +73,13 @@ impl Opening<'_> {
             let slot = worker.host(replica);
             begin(worker, slot, campaign, now);
         }
+        for stream in self.shared.wal.streams() {
+            let region = RegionId(stream.0);
+            if removal::mending(&self.shared.wal, region) == Mending::Returns {
+                let host = workers.iter().position(|worker| worker.slot(region).is_some()).unwrap_or(0);
+                workers[host].expect_return(region, now);
+            }
+        }
         if !restarts.is_empty() {
             self.shared.wal.append(&mut restarts)?;
             self.shared.wal.sync()?;
@@ -76,13 +87,20 @@ impl Opening<'_> {
         Ok((workers, hosted))
     }
 
-    /// The regions that the log holds. A stream without a birth record is only remembered.
+    /// The regions that the log holds. A stream without a birth record is only remembered, unless damage took the record:
+    /// then the hard state knows whose it was.
     fn found(&self) -> Result<Vec<(Birth, StreamInfo)>, OpenError> {
         let wal = &self.shared.wal;
         let mut found = Vec::new();
         for stream in wal.streams() {
-            let (Some(record), Some(info)) = (wal.state(stream, BIRTH), wal.stream(stream)) else { continue };
-            found.push((Birth::decode(RegionId(stream.0), Bytes::copy_from_slice(&record))?, info));
+            let Some(info) = wal.stream(stream) else { continue };
+            let region = RegionId(stream.0);
+            let birth = match wal.state(stream, BIRTH) {
+                Some(record) => Some(Birth::decode(region, Bytes::copy_from_slice(&record))?),
+                None if info.damaged.is_some() => lost_birth(region, &info),
+                None => None,
+            };
+            found.extend(birth.map(|birth| (birth, info)));
         }
         Ok(found)
     }
@@ -124,6 +142,7 @@ impl Opening<'_> {
         info: &StreamInfo,
         machine: MachineResult,
         claims: &Claims,
+        damaged: &BTreeSet<RegionId>,
     ) -> Result<(Replica, Option<LogPos>), OpenError> {
         let region = birth.region;
         let checkpoint = self.known.get(&region);
@@ -147,7 +166,7 @@ impl Opening<'_> {
             start = Start { base, runs: Vec::new(), last: base.index, ..start };
         }
         if let Some(parent) =
-            is_vacant.then_some(birth.descent).and_then(|descent| self.has_moved_on(descent))
+            is_vacant.then_some(birth.descent).and_then(|descent| self.has_moved_on(descent, damaged))
         {
             why = Some(format!("its state is lost: {parent}, which it was split off, no longer has it"));
         }
@@ -167,7 +186,9 @@ impl Opening<'_> {
         let mut replica = Replica::new(region, raft, apply, genesis);
         replica.condition = why.map_or(Condition::Running, Condition::Stopped);
         replica.is_vacant = is_vacant;
-        replica.children = children;
+        if !replica.is_stopped() {
+            replica.children = children; // one that has stopped hands out nothing any more
+        }
         if let (Descent::Split { parent, .. }, None) = (birth.descent, checkpoint) {
             replica.awaited_by = Some(parent);
         }
@@ -176,11 +197,12 @@ impl Opening<'_> {
     }
 
     /// The parent of a region without a machine, if it can hand out none: its base is beyond the split, or it is not here.
-    fn has_moved_on(&self, descent: Descent) -> Option<RegionId> {
+    fn has_moved_on(&self, descent: Descent, damaged: &BTreeSet<RegionId>) -> Option<RegionId> {
         let Descent::Split { parent, at } = descent else { return None };
         let is_beyond = |parent: &CheckpointInfo| parent.at.index >= at.index;
         let is_here = self.shared.wal.stream(parent.stream()).is_some();
-        (!is_here || self.known.get(&parent).is_some_and(is_beyond)).then_some(parent)
+        (!is_here || damaged.contains(&parent) || self.known.get(&parent).is_some_and(is_beyond))
+            .then_some(parent)
     }
 
     fn machine(&self, birth: &Birth) -> MachineResult {
@@ -202,7 +224,7 @@ impl Opening<'_> {
 fn begin(worker: &mut Worker, slot: Slot, campaign: bool, now: Tick) {
     let replica = worker.replica(slot);
     if replica.is_stopped() {
-        return;
+        return worker.mend(slot, Mending::Leaves, now);
     }
     // What is known to be committed is applied at once.
     let has_work = replica.raft.commit() > replica.raft.applied();
@@ -214,6 +236,13 @@ fn begin(worker: &mut Worker, slot: Slot, campaign: bool, now: Tick) {
     if has_work {
         worker.make_ready(slot);
     }
+}
+
+/// A birth that the log no longer knows, of a replica that will be replaced.
+fn lost_birth(region: RegionId, info: &StreamInfo) -> Option<Birth> {
+    let (replica, _) = hard_state::decode(&info.hard_state).ok()?;
+    let (membership, genesis) = (Membership::default(), Bytes::new());
+    Some(Birth { region, replica: replica?, membership, genesis, descent: Descent::Message, campaign: false })
 }
 
 /// Whether a log contains the entry at `pos`, or was compacted through it.
@@ -241,7 +270,7 @@ fn start_of(
 ) -> Result<Start, OpenError> {
     let membership = checkpoint.map_or(&birth.membership, |checkpoint| &checkpoint.membership).clone();
     Ok(Start {
-        hard_state: hard_state::decode(&info.hard_state)?,
+        hard_state: hard_state::decode(&info.hard_state)?.1,
         membership,
         brought: Vec::new(),
         base: LogPos { index: Index(info.base_index), term: Term(info.base_term) },

@@ -84,7 +84,7 @@ impl Worker {
         }
         let Some(seq) = effects.write else { return true };
         if let Some(state) = effects.hard_state.take() {
-            self.batch.hard_state(stream, &hard_state::encode(state));
+            self.batch.hard_state(stream, &hard_state::encode(replica.raft.id(), state));
         }
         if let Some(restart) = effects.restart.take() {
             self.batch.restart(stream, restart.index.0, restart.term.0);

@@ -3,16 +3,18 @@
 //! Whoever learns that a membership without a replica is committed tells its store so: the replica itself when it has that
 //! entry, the leader with every heartbeat as long as its log knows of the change and nobody has confirmed, any replica that is
 //! asked for a vote by it. The store then, in one batch of the log, removes the stream and leaves a *tombstone*: the
-//! replica's id, as the named state 3 of the stream (u64). When that is durable it confirms. Its machine ends, its checkpoint
+//! replica's id, as the named state 3 of the stream (u64, and a byte that is 1 if the region is to come back, see
+//! `mending.rs`). When that is durable it confirms. Its machine ends, its checkpoint
 //! is dropped, and what waits in its lane goes to where the region is.
 //!
 //! A message makes a replica only if its id is above the tombstone's. Ids grow and are never used again, so that no late
 //! message brings one back.
 
 use bytes::Bytes;
-use skep_wal::{Lsn, StateName, Wal};
+use skep_wal::{Batch, Lsn, StateName, Wal};
 
 use super::birth::{Birth, Descent};
+use super::mending::Mending;
 use super::newborn::Newborn;
 use super::replica::{Condition, Replica, Slot};
 use super::worker::Worker;
@@ -92,6 +94,9 @@ impl Worker {
             let removal = Removal { region, replica: to };
             return self.outbox.push(from, &StoreMessage::Removed(removal));
         }
+        if self.shared.wal.stream(region.stream()).is_some_and(|info| info.damaged.is_some()) {
+            return; // nobody can tell who was here
+        }
         // What ran here before must have ended: its last words would be taken for those of the new one.
         let is_dropped = |grave: &Grave| grave.region == region && grave.waiting == Waiting::Keeper;
         let has_ended = self.shared.pool.handle(region).is_none() && !self.graves.iter().any(is_dropped);
@@ -110,13 +115,14 @@ impl Worker {
     }
 
     /// Somebody who knows says that a replica of this store was removed.
-    pub(super) fn take_removal(&mut self, from: StoreId, removal: Removal) {
+    pub(super) fn take_removal(&mut self, from: StoreId, removal: Removal, now: Tick) {
         let Removal { region, replica } = removal;
         if replica.store() != self.shared.config.id {
             return;
         }
         match self.slot(region) {
             Some(slot) if !self.replica(slot).is_elsewhere() => {
+                self.learn_own_name(slot, replica, now);
                 if self.replica(slot).id() < replica {
                     return; // an older one is still here, and hears of it by itself
                 }
@@ -126,7 +132,8 @@ impl Worker {
             }
             Some(_) | None => {
                 if self.tombstone(region).is_none_or(|gone| gone < replica) {
-                    self.batch.state(region.stream(), TOMBSTONE, &replica.0.to_le_bytes());
+                    let mending = mending(&self.shared.wal, region);
+                    put_tombstone(&mut self.batch, region, replica, mending);
                 }
             }
         }
@@ -155,7 +162,9 @@ impl Worker {
     fn bury(&mut self, slot: Slot, now: Tick) {
         let replica = self.replica(slot);
         let (region, id) = (replica.region, replica.id());
+        let returns = if replica.is_damaged() { Mending::Returns } else { Mending::Over };
         replica.condition = Condition::Elsewhere;
+        replica.mending = returns; // its timer goes on
         replica.standing = Standing { term: replica.standing.term, ..Standing::default() };
         replica.apply.stop();
         (replica.compact, replica.armed) = (None, None);
@@ -171,7 +180,7 @@ impl Worker {
         self.parts.retain(|part| part.slot != slot);
         self.writes.iter_mut().for_each(|write| write.parts.retain(|part| part.slot != slot));
         self.batch.remove(region.stream());
-        self.batch.state(region.stream(), TOMBSTONE, &id.0.to_le_bytes());
+        put_tombstone(&mut self.batch, region, id, returns);
         self.drop_checkpoint(region);
         let target = self.leader_to_try(slot);
         self.restart_lane(slot, target, now);
@@ -263,6 +272,20 @@ impl Worker {
 pub(super) fn tombstone(wal: &Wal, region: RegionId) -> Option<ReplicaId> {
     let bytes = wal.state(region.stream(), TOMBSTONE)?;
     Some(ReplicaId(u64::from_le_bytes(*bytes.first_chunk()?)))
+}
+
+pub(super) fn put_tombstone(batch: &mut Batch, region: RegionId, gone: ReplicaId, mending: Mending) {
+    let mut bytes = gone.0.to_le_bytes().to_vec();
+    bytes.extend((mending == Mending::Returns).then_some(1));
+    batch.state(region.stream(), TOMBSTONE, &bytes);
+}
+
+/// Whether a region whose replica is gone is to come back.
+pub(super) fn mending(wal: &Wal, region: RegionId) -> Mending {
+    match wal.state(region.stream(), TOMBSTONE).as_deref() {
+        Some([_, _, _, _, _, _, _, _, 1]) => Mending::Returns,
+        _ => Mending::Over,
+    }
 }
 
 /// Whether a replica was a member and is none any more, by what is committed. One whose name is newer than the membership was

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::lane::Lane;
 use super::leading::Leading;
+use super::mending::Mending;
 use super::tail::Tail;
 use crate::apply::ApplyHandle;
 use crate::ids::{Index, RegionId, ReplicaId, Tick};
@@ -74,6 +75,8 @@ pub(super) struct Replica {
     pub(super) large_at: u64,
     /// What its machine says it is.
     pub(super) description: Bytes,
+    /// How far it is from being whole.
+    pub(super) mending: Mending,
     /// Replicas that were removed, and have confirmed to this leader that they are gone.
     pub(super) gone: Vec<ReplicaId>,
 }
@@ -108,6 +111,7 @@ impl Replica {
             size: 0,
             large_at: 0,
             description: Bytes::new(),
+            mending: Mending::Over,
             gone: Vec::new(),
             raft,
         }
@@ -133,6 +137,11 @@ impl Replica {
         matches!(self.condition, Condition::Stopped(_) | Condition::Elsewhere)
     }
 
+    /// Whether what it had was found damaged, so that it has to be replaced.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.mending == Mending::Leaves && self.is_stopped()
+    }
+
     /// The voters besides this one.
     pub(super) fn others(&self) -> impl Iterator<Item = ReplicaId> {
         let own = self.id();
@@ -142,7 +151,7 @@ impl Replica {
     /// Why nobody can answer for the region: this replica has stopped and there is no other.
     pub(super) fn is_out_of_reach(&self) -> Option<String> {
         match &self.condition {
-            Condition::Stopped(why) if self.others().next().is_none() => Some(why.clone()),
+            Condition::Stopped(why) if self.raft.membership().voters == [self.id()] => Some(why.clone()),
             Condition::Stopped(_) | Condition::Running | Condition::Restoring | Condition::Elsewhere => None,
         }
     }

@@ -14,6 +14,7 @@ impl Worker {
             match timer {
                 Timer::Raft => self.raft_timer(slot, now),
                 Timer::Lane => self.lane_timer(slot, now),
+                Timer::Mend => self.mend_timer(slot, now),
             }
         }
         self.due = due;

@@ -44,6 +44,8 @@ pub(super) enum Timer {
     Raft,
     /// Its lane is to be looked at.
     Lane,
+    /// It is to be made whole.
+    Mend,
 }
 
 /// What may leave once the log is durable through `lsn`.
@@ -239,6 +241,7 @@ impl Worker {
             let before = self.replica(slot);
             replica.lane = before.lane.take();
             (replica.is_lane_armed, replica.is_ready) = (before.is_lane_armed, before.is_ready);
+            replica.mending = before.mending;
             *before = replica;
             return slot;
         }

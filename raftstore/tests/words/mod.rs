@@ -11,6 +11,8 @@ use skep_raftstore::raft::{Index, LogPos, Membership, Term};
 use skep_raftstore::store::Clock;
 use skep_raftstore::transport::{Lane, Transport};
 
+pub(crate) mod stores;
+
 pub(crate) const STORE: StoreId = StoreId(1);
 pub(crate) const PARENT: RegionId = RegionId::new(STORE, 1);
 pub(crate) const CHILD: RegionId = RegionId::new(STORE, 2);

@@ -1,0 +1,124 @@
+//! A store finds that bytes of its log are not what it wrote: the replica that is hit is removed and comes back whole, under
+//! another name, and the others go on.
+
+use skep_raftstore::ids::StoreId;
+use skep_wal::{Disk, MemDisk};
+use words::stores::{REGION, World};
+
+mod words;
+
+/// Where some bytes stand in a log: file and offset.
+fn places(disk: &MemDisk, bytes: &[u8]) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    for name in disk.list().expect("names") {
+        let file = disk.open(&name).expect("a file");
+        let mut all = vec![0; file.len().expect("a length") as usize];
+        file.read_at(0, &mut all).expect("its bytes");
+        let at = all.windows(bytes.len()).enumerate().filter(|(_, window)| *window == bytes);
+        found.extend(at.map(|(at, _)| (name.clone(), at as u64)));
+    }
+    found
+}
+
+/// Three stores that hold some words; the power of the third is gone.
+fn world() -> World {
+    let mut world = World::with_tail(u64::MAX, u64::MAX);
+    for word in ["bee", "wasp", "moth"] {
+        world.write(1, word);
+    }
+    world.settle(300);
+    world.crash(3);
+    world
+}
+
+/// The third store is up again; what was damaged becomes whole by itself.
+fn heals(mut world: World) {
+    let before = world.status(2).expect("a replica").membership.voters;
+    world.start(3);
+    world.write(2, "hornet");
+    world.settle(2000);
+    let status = world.status(3).expect("a replica again");
+    assert_eq!(status.stopped, None);
+    let old = before.iter().find(|voter| voter.store() == StoreId(3)).expect("it had a vote");
+    assert!(status.replica > *old, "it has another name");
+    assert_eq!(world.voters(3), [1, 2, 3]);
+    // It counts: with it, another may be lost.
+    world.crash(1);
+    world.write(3, "gnat");
+    assert_eq!(world.words(2), "bee wasp moth hornet gnat");
+    // And the damage is gone.
+    world.crash(3);
+    world.start(3);
+    world.settle(500);
+    let again = world.status(3).expect("a replica");
+    assert_eq!((again.stopped, again.replica), (None, status.replica));
+}
+
+#[test]
+fn a_replica_whose_entries_are_damaged_is_replaced() {
+    let world = world();
+    let log = &world.stores[&3].log;
+    let (name, at) = places(log, b"wasp").pop().expect("it is in the log");
+    assert!(log.flip_bit(&name, at, 3));
+    heals(world);
+}
+
+/// The frames that hold the birth, the first votes and the first entries of the replica.
+#[test]
+fn a_replica_whose_birth_is_lost_knows_its_name_from_its_vote() {
+    let world = world();
+    let log = &world.stores[&3].log;
+    // A birth record begins with its version and the replica: number 1, on store 3.
+    let (name, at) = places(log, b"\x01\x03\0\0\0\x01\0\0\0").pop().expect("it is in the log");
+    assert!(log.flip_bit(&name, at, 3));
+    heals(world);
+}
+
+#[test]
+fn without_a_quorum_of_others_it_stays_stopped_and_keeps_what_it_has() {
+    let mut world = world();
+    world.crash(2);
+    let log = &world.stores[&3].log;
+    let (name, at) = places(log, b"wasp").pop().expect("it is in the log");
+    assert!(log.flip_bit(&name, at, 3));
+    world.start(3);
+    world.settle(2000);
+    let status = world.status(3).expect("it is still there");
+    assert!(
+        status.stopped.as_ref().is_some_and(|why| why.contains("damaged in segment")),
+        "{:?}",
+        status.stopped
+    );
+    let membership = world.status(1).expect("a replica").membership;
+    assert!(membership.is_voter(status.replica), "it may be asked for, but nobody can decide it");
+    // When the others are back it is replaced.
+    world.start(2);
+    world.settle(3000);
+    let whole = world.status(3).expect("a replica again");
+    assert!(whole.stopped.is_none() && whole.replica > status.replica, "{whole:?}");
+    assert_eq!(world.words(3), "bee wasp moth");
+}
+
+/// Power goes again and again while a replica is replaced: it is whole in the end.
+#[test]
+fn what_is_interrupted_goes_on() {
+    for ticks in (20..900).step_by(60) {
+        let mut world = world();
+        let log = &world.stores[&3].log;
+        let (name, at) = places(log, b"wasp").pop().expect("it is in the log");
+        assert!(log.flip_bit(&name, at, 3));
+        world.start(3);
+        world.settle(ticks);
+        world.crash(3);
+        world.start(3);
+        world.settle(ticks);
+        let leader = world.leader();
+        world.crash(leader);
+        world.start(leader);
+        world.settle(3000);
+        let whole = world.status(3).unwrap_or_else(|| panic!("no replica of {REGION} after {ticks}"));
+        assert_eq!(whole.stopped, None, "after {ticks}");
+        assert_eq!(world.voters(3), [1, 2, 3], "after {ticks}");
+        assert_eq!(world.words(3), "bee wasp moth");
+    }
+}

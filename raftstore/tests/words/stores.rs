@@ -1,0 +1,187 @@
+//! A region of words on three stores, and a fourth if it is wanted, all of them stepped by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use skep_raftstore::ids::{Life, RegionId, ReplicaId, StoreId, Tick};
+use skep_raftstore::message::RequestKind;
+use skep_raftstore::raft::{Membership, Role};
+use skep_raftstore::store::{
+    Birth, Descent, Disks, Inboxes, Move, Moved, NoWatcher, RegionStatus, Request, StoreConfig, StoreParts,
+    Surroundings,
+};
+use skep_raftstore::transport::memory::MemoryNetwork;
+use skep_wal::{MemDisk, WalConfig};
+
+use super::{Makes, Ticking};
+
+pub(crate) const REGION: RegionId = RegionId(0x1_0000_0001);
+
+/// A store's disks, and the store while it runs.
+pub(crate) struct Machine {
+    pub(crate) log: MemDisk,
+    snapshots: MemDisk,
+    parts: Option<StoreParts>,
+    life: u64,
+}
+
+pub(crate) struct World {
+    clock: Arc<Ticking>,
+    network: MemoryNetwork,
+    pub(crate) stores: BTreeMap<u32, Machine>,
+    /// Entries and bytes of a log that are left for followers.
+    tail: (u64, u64),
+}
+
+fn founders() -> Membership {
+    let voters = (1..=3).map(|store| ReplicaId::new(1, StoreId(store))).collect();
+    Membership { number: 1, ..Membership::of_voters(voters) }
+}
+
+impl World {
+    /// A region on stores 1, 2 and 3.
+    pub(crate) fn new() -> World {
+        World::with_tail(4, u64::MAX)
+    }
+
+    /// The same, where so many entries, and bytes, of a log are left for followers.
+    pub(crate) fn with_tail(entries: u64, bytes: u64) -> World {
+        let clock = Arc::new(Ticking(AtomicU64::new(1)));
+        let mut world =
+            World { clock, network: MemoryNetwork::new(1), stores: BTreeMap::new(), tail: (entries, bytes) };
+        (1..=3).for_each(|store| world.add(store));
+        world.settle(100);
+        world
+    }
+
+    /// A store without anything, on new disks.
+    pub(crate) fn add(&mut self, store: u32) {
+        let seed = u64::from(store) * 2;
+        let (log, snapshots) = (MemDisk::new(seed), MemDisk::new(seed + 1));
+        self.stores.insert(store, Machine { log, snapshots, parts: None, life: 0 });
+        self.start(store);
+    }
+
+    pub(crate) fn start(&mut self, store: u32) {
+        let machine = self.stores.get_mut(&store).expect("it is there");
+        machine.life += 1;
+        let mut config = StoreConfig::new(StoreId(store), Life(machine.life), machine.life);
+        config.checkpoint_log_bytes = 512;
+        (config.log_tail_entries, config.log_tail_bytes) = self.tail;
+        let inboxes = Inboxes::new(&config);
+        self.network.attach(StoreId(store), inboxes.clone());
+        let disks = Disks {
+            log: Arc::new(machine.log.clone()),
+            snapshots: Arc::new(machine.snapshots.clone()),
+            log_config: WalConfig::small(),
+        };
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            transport: self.network.endpoint(StoreId(store)),
+            factory: Arc::new(Makes),
+            inboxes,
+            watcher: Arc::new(NoWatcher),
+        };
+        let birth = Birth {
+            region: REGION,
+            replica: ReplicaId::new(1, StoreId(store)),
+            membership: founders(),
+            genesis: Bytes::new(),
+            descent: Descent::Genesis,
+            campaign: store == 1,
+        };
+        // Whoever opens a store says again what it was born with: what is there, or was, is left alone.
+        let births = if store <= 3 { vec![birth] } else { Vec::new() };
+        let parts = StoreParts::open(config, disks, around, births).expect("it opens");
+        parts.learn(REGION, founders());
+        machine.parts = Some(parts);
+    }
+
+    /// The power of a store goes.
+    pub(crate) fn crash(&mut self, store: u32) {
+        self.network.detach(StoreId(store));
+        let machine = self.stores.get_mut(&store).expect("it is there");
+        machine.parts = None;
+        machine.log.crash(machine.life);
+        machine.snapshots.crash(machine.life);
+    }
+
+    pub(crate) fn settle(&mut self, ticks: u64) {
+        for _ in 0..ticks {
+            let now = Tick(1 + self.clock.0.fetch_add(1, Ordering::Relaxed));
+            loop {
+                let mut more = self.network.step(now) > 0;
+                for parts in self.stores.values_mut().filter_map(|machine| machine.parts.as_mut()) {
+                    more |= parts.workers[0].turn(now) | parts.syncer.step() | parts.pool.step();
+                    more |= parts.keeper.step(now);
+                }
+                if !more {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn ask(
+        &mut self,
+        store: u32,
+        kind: RequestKind,
+        body: Bytes,
+    ) -> Option<Result<Bytes, String>> {
+        let answer = Arc::new(Mutex::new(None));
+        let said = answer.clone();
+        let reply = Box::new(move |result: Result<Bytes, _>| {
+            *said.lock() = Some(result.map_err(|error| format!("{error:?}")));
+        });
+        let request = Request { kind, body, timeout: None, reply };
+        self.stores[&store].parts.as_ref().expect("it runs").submit(REGION, request);
+        for _ in 0..100 {
+            self.settle(10);
+            if answer.lock().is_some() {
+                break;
+            }
+        }
+        answer.lock().take()
+    }
+
+    pub(crate) fn write(&mut self, store: u32, word: &str) {
+        let answer = self.ask(store, RequestKind::Write, Bytes::copy_from_slice(word.as_bytes()));
+        assert_eq!(answer, Some(Ok(Bytes::from_static(b"done"))), "{word}, at {store}");
+    }
+
+    pub(crate) fn words(&mut self, store: u32) -> String {
+        let answer = self.ask(store, RequestKind::Read, Bytes::new());
+        String::from_utf8_lossy(&answer.expect("an answer").expect("words")).into_owned()
+    }
+
+    pub(crate) fn step_move(&mut self, store: u32, wanted: Move) -> Option<Moved> {
+        let answer = self.ask(store, RequestKind::Move, wanted.encode())?.ok()?;
+        Moved::decode(&answer)
+    }
+
+    /// Asks `store` for it until it is done.
+    pub(crate) fn replace(&mut self, store: u32, from: u32, to: u32) {
+        let wanted = Move { from: Some(StoreId(from)), to: Some(StoreId(to)) };
+        let done = (0..200).any(|_| self.step_move(store, wanted) == Some(Moved::Done));
+        assert!(done, "{from} is replaced by {to}");
+        self.settle(100);
+    }
+
+    pub(crate) fn status(&self, store: u32) -> Option<RegionStatus> {
+        self.stores[&store].parts.as_ref()?.region_status().pop()
+    }
+
+    pub(crate) fn leader(&self) -> u32 {
+        let leads = |store: &&u32| self.status(**store).is_some_and(|status| status.role == Role::Leader);
+        *self.stores.keys().find(leads).expect("a leader")
+    }
+
+    pub(crate) fn voters(&self, store: u32) -> Vec<u32> {
+        let membership = self.status(store).expect("it has a replica").membership;
+        assert!(!membership.is_joint() && membership.learners.is_empty(), "{membership:?}");
+        membership.voters.iter().map(|voter| voter.store().0).collect()
+    }
+}
