@@ -43,14 +43,14 @@ impl Report {
     }
 
     pub(crate) fn to_table(&self) -> String {
-        let mut text = format!("{:<66} {:>12} {:<10} {:>9}\n", "this log", "value", "unit", "target");
+        let mut text = format!("{:<100} {:>12} {:<10} {:>9}\n", "skep", "value", "unit", "target");
         for Row { name, value, unit, target, ok } in &self.rows {
             let ok = if *ok { "" } else { "  missed" };
-            let _ = writeln!(text, "{name:<66} {value:>12.3} {unit:<10} {target:>9}{ok}");
+            let _ = writeln!(text, "{name:<100} {value:>12.3} {unit:<10} {target:>9}{ok}");
         }
-        let _ = writeln!(text, "\n{:<66} {:>12} {:<10}", "peers", "value", "unit");
+        let _ = writeln!(text, "\n{:<100} {:>12} {:<10}", "peers", "value", "unit");
         for (name, value, unit) in &self.peers {
-            let _ = writeln!(text, "{name:<66} {value:>12.3} {unit:<10}");
+            let _ = writeln!(text, "{name:<100} {value:>12.3} {unit:<10}");
         }
         text
     }

@@ -1,4 +1,4 @@
-//! The work that all do: batches about 64 of 10,000 regions, entries of 128 bytes that nothing can compress.
+//! The work that all logs do: batches about 64 of 10,000 regions, entries of 128 bytes that nothing can compress.
 
 pub(crate) const REGIONS: u64 = 10_000;
 pub(crate) const REGIONS_PER_BATCH: u64 = 64;

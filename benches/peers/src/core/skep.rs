@@ -1,0 +1,161 @@
+//! Skep's core over a queue of entries.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use skep_raftstore::raft::{
+    Body, Config, Effects, Entry, EntryKind, Event, Index, LogPos, Membership, Message, Payload, Persisted,
+    Raft, ReplicaId, Role, Start, Tick,
+};
+
+use super::group::{Core, Inboxes, LOG_ENTRIES_MAX, Machine, REPLICAS};
+use crate::peer::Result;
+
+/// Time stands still: nothing asks for it.
+pub(crate) const NOW: Tick = Tick(1);
+
+/// `COPIED` commands are copied into allocations of their own before they are proposed, as if a caller had only borrowed them.
+pub(crate) struct Skep<const COPIED: bool> {
+    raft: Raft,
+    /// The first entry stands after what `raft` was told is compacted.
+    log: VecDeque<Entry>,
+    machine: Machine,
+    applied: Index,
+    fx: Effects,
+    /// Empty between calls, the room kept.
+    proposed: Vec<Payload>,
+}
+
+impl<const COPIED: bool> Skep<COPIED> {
+    /// Carries out one flush. The proof if something was written, which is durable at once.
+    fn carry_out(&mut self, inboxes: &mut Inboxes<Message>) -> Result<Option<Persisted>> {
+        let proof = self.fx.write.take().map(Persisted::in_memory);
+        self.write()?;
+        let mut post = |message: Message| inboxes[message.to.0 as usize - 1].push(message);
+        self.fx.send.drain(..).for_each(&mut post);
+        let from = self.raft.id();
+        let base = self.raft.base().index;
+        for want in self.fx.replicate.drain(..) {
+            let entries =
+                self.log.range(place(base, want.prev.index)..place(base, want.last)).cloned().collect();
+            let body = Body::Append { prev: want.prev, commit: want.commit, entries };
+            post(Message { from, to: want.to, term: want.term, body });
+        }
+        if let Some(proof) = proof {
+            self.fx.held.drain(proof).for_each(post);
+        }
+        if let Some(through) = self.fx.apply.take() {
+            self.apply(through);
+        }
+        self.fx.clear();
+        Ok(proof)
+    }
+
+    /// Nothing survives anyway, so term and vote are written nowhere.
+    fn write(&mut self) -> Result<()> {
+        let Some(first) = self.fx.append.first() else { return Ok(()) };
+        let kept = place(self.raft.base().index, first.index.prev());
+        if kept > self.log.len() {
+            return Err(format!("skep: a gap before {:?}", first.index).into());
+        }
+        self.log.truncate(kept);
+        self.log.extend(self.fx.append.drain(..));
+        Ok(())
+    }
+
+    fn apply(&mut self, through: Index) {
+        let base = self.raft.base().index;
+        for entry in self.log.range(place(base, self.applied)..place(base, through)) {
+            if entry.payload.kind() == EntryKind::Command {
+                self.machine.apply(&entry.payload.bytes()[1..]);
+            }
+        }
+        self.applied = through;
+        self.raft.step(NOW, Event::Applied(through), &mut self.fx);
+        if self.log.len() >= LOG_ENTRIES_MAX
+            && let Some(term) = self.raft.term_at(through)
+        {
+            self.log.drain(..place(base, through));
+            self.raft.step(NOW, Event::Compacted(LogPos { index: through, term }), &mut self.fx);
+        }
+    }
+}
+
+/// How many entries of a log that begins after `base` are not above `index`.
+fn place(base: Index, index: Index) -> usize {
+    (index.0 - base.0) as usize
+}
+
+impl<const COPIED: bool> Core for Skep<COPIED> {
+    type Message = Message;
+    type Node = Raft;
+
+    fn new(id: u64) -> Result<Skep<COPIED>> {
+        let config = Config {
+            id: ReplicaId(id),
+            election_ticks_min: 1000,
+            election_ticks_max: 2000,
+            heartbeat_ticks: 250,
+            inflight_messages_max: 256,
+            entries_per_message_max: 4096,
+            seed: id,
+        };
+        let voters = (1..=REPLICAS as u64).map(ReplicaId).collect();
+        let start = Start { membership: Membership::of_voters(voters), ..Start::default() };
+        Ok(Skep {
+            raft: Raft::new(config, start, NOW),
+            log: VecDeque::new(),
+            machine: Machine::default(),
+            applied: Index(0),
+            fx: Effects::default(),
+            proposed: Vec::new(),
+        })
+    }
+
+    fn campaign(&mut self, _inboxes: &mut Inboxes<Message>) -> Result<()> {
+        self.raft.step(NOW, Event::Campaign, &mut self.fx);
+        Ok(())
+    }
+
+    fn is_leader(&self) -> bool {
+        self.raft.role() == Role::Leader
+    }
+
+    fn leader(&self) -> Option<u64> {
+        self.raft.leader().map(|leader| leader.0)
+    }
+
+    fn propose(&mut self, payloads: &[Bytes], _inboxes: &mut Inboxes<Message>) -> Result<()> {
+        let owned = |bytes: &Bytes| if COPIED { Bytes::copy_from_slice(bytes) } else { bytes.clone() };
+        self.proposed.extend(payloads.iter().filter_map(|bytes| Payload::parse(owned(bytes))));
+        let taken = self.raft.propose(NOW, &mut self.proposed, &mut self.fx);
+        taken.map(|_| ()).map_err(|refusal| format!("skep: {refusal:?}").into())
+    }
+
+    fn receive(&mut self, message: Message, _inboxes: &mut Inboxes<Message>) -> Result<()> {
+        self.raft.step(NOW, Event::Message(message), &mut self.fx);
+        Ok(())
+    }
+
+    /// What was written is durable at once, and what comes of that is carried out too.
+    fn turn(&mut self, inboxes: &mut Inboxes<Message>) -> Result<()> {
+        loop {
+            self.raft.flush(NOW, &mut self.fx);
+            let Some(proof) = self.carry_out(inboxes)? else { return Ok(()) };
+            self.raft.step(NOW, Event::Persisted(proof), &mut self.fx);
+        }
+    }
+
+    /// It need not be told, and tells its followers of a commit at once.
+    fn tick(&mut self, _inboxes: &mut Inboxes<Message>) -> Result<()> {
+        Ok(())
+    }
+
+    fn machine(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+
+    fn into_node(self) -> Raft {
+        self.raft
+    }
+}
