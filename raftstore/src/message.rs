@@ -130,16 +130,16 @@ pub struct Refused {
     pub reason: Refusal,
 }
 
-/// Writes of a run that were not taken because there is no room for them. Nothing of them was or will be proposed by the
-/// sender in this attempt; what an earlier attempt brought may have been.
+/// There is no room for the next write of an attempt. Nothing from there on was or will be taken by the sender in this attempt;
+/// what an earlier attempt brought may have been.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskFull {
     /// For which region.
     pub region: RegionId,
     /// Which attempt.
     pub attempt: Attempt,
-    /// The sender's numbers for them.
-    pub seqs: Vec<u64>,
+    /// How many commands of it were taken before.
+    pub position: u64,
 }
 
 /// Why a leader (or one who is not) does not take commands.

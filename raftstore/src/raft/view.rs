@@ -155,6 +155,11 @@ impl Raft {
         Ok(())
     }
 
+    /// Whether this replica, which does not lead, knows everything through `at` to be committed and has it.
+    pub fn has_committed(&self, at: LogPos) -> bool {
+        !matches!(self.state, State::Leader(_)) && !self.blank && at.index <= self.commit
+    }
+
     /// Whether a snapshot at `at` would bring this replica forward. If not, restoring it would undo what was applied.
     pub fn would_install(&self, at: LogPos) -> bool {
         let leads = matches!(self.state, State::Leader(_));

@@ -24,7 +24,7 @@
 //! 1. The worker hands each chunk to the keeper, which appends it to a temporary file if it is the next and its running
 //!    checksum holds, and acknowledges.
 //! 2. After the last it finishes the file, verifies all of it and syncs it. *Durable, and nobody's state.*
-//! 3. It reports `Received`. The worker asks the protocol whether the snapshot is wanted; if not, it says `Discard`.
+//! 3. It reports `Received`. The worker asks the protocol whether the snapshot is wanted; if not, it says `Discard`, or `Held`.
 //! 4. If it is, an apply thread restores the machine from the file, all or nothing. *After a crash here, the machine is
 //!    made of the older checkpoint and the log again.*
 //! 5. The worker says `Adopt`; the keeper renames the file to a checkpoint and syncs the directory. *From here on the
@@ -53,6 +53,7 @@ use super::send::Outgoings;
 use super::task::{KeeperOutcome, KeeperSink, KeeperTask};
 use crate::apply::{ApplyPool, Job, SnapshotPurpose};
 use crate::ids::{Index, Life, RegionId, StoreId, Tick};
+use crate::message::TransferState;
 use crate::transport::Transport;
 
 /// How many tasks a step takes before it works on what it has.
@@ -208,7 +209,8 @@ impl Keeper {
             }
             KeeperTask::Ack { from, ack } => self.outgoings.acknowledged(from, ack, now),
             KeeperTask::Adopt(received) => self.adopting.push((now, received)),
-            KeeperTask::Discard(received) => self.incomings.discard(received),
+            KeeperTask::Discard(received) => self.incomings.discard(received, TransferState::Refused),
+            KeeperTask::Held(received) => self.incomings.discard(received, TransferState::Installed),
             KeeperTask::Stop => self.is_stopped = true,
         }
     }

@@ -137,12 +137,12 @@ impl Incomings {
         self.end(received.region, (received.sender, received.transfer), TransferState::Installed);
     }
 
-    /// Nobody wants it.
-    pub(super) fn discard(&mut self, received: ReceivedSnapshot) {
+    /// Nobody wants it, or the replica has all of it already: what its sender is told says which.
+    pub(super) fn discard(&mut self, received: ReceivedSnapshot, state: TransferState) {
         // Best effort: the next start removes it.
         let _ = self.disk.remove(&received.name);
         self.waiting.remove(&received.region);
-        self.end(received.region, (received.sender, received.transfer), TransferState::Refused);
+        self.end(received.region, (received.sender, received.transfer), state);
     }
 
     /// Gives up what has been silent for too long, and sends the acknowledgements.

@@ -44,6 +44,8 @@ pub enum KeeperTask {
     Adopt(ReceivedSnapshot),
     /// It is not wanted.
     Discard(ReceivedSnapshot),
+    /// The replica has everything that is in it: the sender may go on behind it.
+    Held(ReceivedSnapshot),
     /// End the thread.
     Stop,
 }

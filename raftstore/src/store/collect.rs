@@ -65,7 +65,7 @@ impl Worker {
             StoreMessage::Submit(run) => self.take_run(slot, from, run, now),
             StoreMessage::Replies(replies) => self.take_replies(slot, replies, now),
             StoreMessage::Refused(refused) => self.take_refused(slot, refused, now),
-            StoreMessage::DiskFull(full) => self.take_disk_full(slot, &full),
+            StoreMessage::DiskFull(full) => self.take_disk_full(slot, full, now),
             StoreMessage::ShortOfSpace => self.take_short_of_space(from, now),
             StoreMessage::Remove(removal) => self.take_removal(from, removal, now),
             StoreMessage::Removed(removal) => self.replica(slot).gone.push(removal.replica),

@@ -27,6 +27,8 @@ struct Taken {
     kind: RequestKind,
     body: Bytes,
     deadline: Tick,
+    /// How many commands its attempt had sent before it.
+    position: u64,
     /// `None` once it is answered.
     reply: Option<Reply>,
 }
@@ -98,7 +100,7 @@ impl Lane {
     /// Takes a command. `seq` must be above all taken before.
     pub(super) fn take(&mut self, seq: u64, kind: RequestKind, body: Bytes, deadline: Tick, reply: Reply) {
         debug_assert!(self.taken.back().is_none_or(|last| last.seq < seq), "numbers grow along a lane");
-        self.taken.push_back(Taken { seq, kind, body, deadline, reply: Some(reply) });
+        self.taken.push_back(Taken { seq, kind, body, deadline, position: 0, reply: Some(reply) });
     }
 
     /// Starts over, towards `target`. Nothing is sent before [`next_run`](Lane::next_run).
@@ -132,10 +134,14 @@ impl Lane {
             bytes += taken.body.len();
             is_in
         };
-        let unanswered = self.taken.range(first..).filter(|taken| taken.reply.is_some());
-        let items: Vec<SubmitItem> = unanswered.take_while(fits).map(item).collect();
-        self.sent = items.last()?.seq;
         let position = self.position;
+        let unanswered = self.taken.range_mut(first..).filter(|taken| taken.reply.is_some());
+        let numbered = unanswered.zip(position..).map(|(taken, position)| {
+            taken.position = position;
+            &*taken
+        });
+        let items: Vec<SubmitItem> = numbered.take_while(fits).map(item).collect();
+        self.sent = items.last()?.seq;
         self.position += items.len() as u64;
         Some(Run { to, attempt: self.attempt, position, lowest, items })
     }
@@ -158,20 +164,28 @@ impl Lane {
         Freed { commands: 1, bytes }
     }
 
-    /// The leader has no room for these, and did not take them in this attempt. One that an earlier attempt sent may stand in
-    /// a log already, so nobody can say that nothing was done: it stays.
-    pub(super) fn refuse_for_space(&mut self, seqs: &[u64]) -> Freed {
+    /// The leader has no room, and takes nothing of this attempt from `position` on. Writes from there on are answered, but for
+    /// those that an earlier attempt sent: they may stand in a log already, so nobody can say that nothing was done. False if
+    /// such a one is next: what stands behind it has to wait.
+    pub(super) fn refuse_for_space(&mut self, position: u64) -> (Freed, bool) {
         let mut freed = Freed::default();
-        for seq in seqs.iter().filter(|seq| **seq > self.sent_before) {
-            let Ok(at) = self.taken.binary_search_by_key(seq, |taken| taken.seq) else { continue };
-            if let Some(reply) = self.taken[at].reply.take() {
+        let sent = self.taken.partition_point(|taken| taken.seq <= self.sent);
+        let from = self.taken.range(..sent).take_while(|taken| taken.position < position).count();
+        self.sent = self.taken.range(..from).last().map_or(0, |taken| taken.seq);
+        for taken in self.taken.range_mut(from..sent) {
+            if taken.kind.is_write()
+                && taken.seq > self.sent_before
+                && let Some(reply) = taken.reply.take()
+            {
                 freed.commands += 1;
-                freed.bytes += std::mem::take(&mut self.taken[at].body).len();
+                freed.bytes += std::mem::take(&mut taken.body).len();
                 reply(Err(SubmitError::DiskFull));
             }
         }
+        let next = self.taken.range(from..).find(|taken| taken.reply.is_some());
+        let goes_on = next.is_none_or(|next| !next.kind.is_write() || next.seq > self.sent_before);
         self.drop_answered();
-        freed
+        (freed, goes_on)
     }
 
     /// Answers everything with the same error.
@@ -293,17 +307,24 @@ mod tests {
         let (mut lane, answers) = lane_of(2);
         lane.next_run();
         lane.restart(attempt(8), Some(ReplicaId(2)), Tick(2));
-        lane.take(3, RequestKind::Write, Bytes::from_static(b"3"), Tick(300), Box::new(|_| ()));
-        let answers_3 = answers.clone();
-        let reply = Box::new(move |result| answers_3.lock().unwrap().push((4, result)));
-        lane.take(4, RequestKind::Write, Bytes::from_static(b"4"), Tick(400), reply);
-        assert_eq!(seqs(lane.next_run()), [1, 2, 3, 4]);
-        // The one before may have written 1 and 2.
-        assert_eq!(lane.refuse_for_space(&[1, 2, 4]), Freed { commands: 1, bytes: 1 });
-        assert_eq!(*answers.lock().unwrap(), [(4, Err(SubmitError::DiskFull))]);
+        for (seq, kind) in [(3, RequestKind::Read), (4, RequestKind::Write), (5, RequestKind::Write)] {
+            let answers = answers.clone();
+            let reply = Box::new(move |result| answers.lock().unwrap().push((seq, result)));
+            lane.take(seq, kind, Bytes::from_static(b"x"), Tick(300), reply);
+        }
+        assert_eq!(seqs(lane.next_run()), [1, 2, 3, 4, 5]);
+        // The one before may have written 1 and 2, and the read must see it.
+        assert_eq!(lane.refuse_for_space(0), (Freed { commands: 2, bytes: 2 }, false));
+        let refused = |seq| (seq, Err(SubmitError::DiskFull));
+        assert_eq!(*answers.lock().unwrap(), [refused(4), refused(5)]);
         lane.restart(attempt(9), Some(ReplicaId(2)), Tick(2));
         assert_eq!(seqs(lane.next_run()), [1, 2, 3]);
-        assert_eq!(lane.refuse_for_space(&[3]), Freed::default(), "sent in two attempts");
+        lane.answer(1, Ok(Bytes::new()), Tick(2));
+        lane.answer(2, Ok(Bytes::new()), Tick(2));
+        lane.take(6, RequestKind::Write, Bytes::new(), Tick(9), Box::new(|_| ()));
+        assert_eq!(seqs(lane.next_run()), [6]);
+        // The read was taken, the write was not, and another attempt may be told the same.
+        assert_eq!(lane.refuse_for_space(3), (Freed { commands: 1, bytes: 0 }, true));
     }
 
     #[test]

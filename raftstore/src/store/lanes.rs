@@ -81,7 +81,7 @@ impl Worker {
 
     /// Members that this store is connected to. What it knows of a region that is elsewhere may be long out of date (its
     /// members of that time may all have been replaced): then any store may know where it is.
-    fn others_to_ask(&mut self, slot: Slot) -> Vec<ReplicaId> {
+    pub(super) fn others_to_ask(&mut self, slot: Slot) -> Vec<ReplicaId> {
         let replica = self.replica(slot);
         let members: Vec<_> = replica.others().collect();
         let is_elsewhere = replica.is_elsewhere() || members.is_empty();
@@ -125,11 +125,11 @@ impl Worker {
             (Condition::Running, Some(leading)) => leading.take(from, run, bytes_max, has_room),
         };
         match taken {
-            Ok(seqs) => {
+            Ok(full) => {
                 self.make_ready(slot);
-                if !seqs.is_empty() {
+                if let Some(position) = full {
                     self.leave_the_lead_for_space(slot, now);
-                    self.refuse_writes(slot, from, DiskFull { region, attempt, seqs });
+                    self.refuse_writes(slot, from, DiskFull { region, attempt, position }, now);
                 }
             }
             Err(reason) => self.refuse_run(slot, from, Refused { region, attempt, reason }),

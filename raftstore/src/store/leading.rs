@@ -23,6 +23,8 @@ use crate::wire::entry::{COMMAND_HEADER_BYTES, encode_change, encode_command};
 struct Accepted {
     attempt: Attempt,
     position: u64,
+    /// There was no room for a write: nothing more of this attempt is taken.
+    is_over: bool,
     lowest: u64,
     /// The last entry that was proposed for this store.
     last_proposed: Index,
@@ -83,18 +85,18 @@ impl Proposals {
 }
 
 impl Leading {
-    /// Takes a run of `from`'s commands if it continues what was taken, or starts over. Without room it leaves out the
-    /// writes, and says which.
+    /// Takes a run of `from`'s commands if it continues what was taken, or starts over. Without room it takes what stands before
+    /// the first write, and nothing more of this attempt: then it says how many commands of it were taken.
     pub(super) fn take(
         &mut self,
         from: StoreId,
         run: Submit,
         bytes_max: usize,
         has_room: bool,
-    ) -> Result<Vec<u64>, Refusal> {
+    ) -> Result<Option<u64>, Refusal> {
         let accepted = self.accepted.entry(from).or_default();
         if run.attempt < accepted.attempt {
-            return Ok(Vec::new()); // an older attempt, late: the newer one carries everything
+            return Ok(None); // an older attempt, late: the newer one carries everything
         }
         if run.attempt > accepted.attempt {
             if run.position != 0 {
@@ -116,27 +118,30 @@ impl Leading {
             };
         }
         if run.position < accepted.position {
-            return Ok(Vec::new()); // a repeated frame
+            return Ok(None); // a repeated frame
         }
-        if run.position > accepted.position {
+        if run.position > accepted.position || accepted.is_over {
             return Err(Refusal::Gap);
         }
         if self.waiting_bytes > bytes_max {
             return Err(Refusal::Busy);
         }
-        accepted.position += run.items.len() as u64;
         accepted.lowest = accepted.lowest.max(run.lowest);
-        let mut left_out = Vec::new();
-        for item in run.items.into_iter().filter(|item| !accepted.under_way.contains(&item.seq)) {
-            if item.kind.is_write() && !has_room {
-                left_out.push(item.seq);
+        for item in run.items {
+            let is_under_way = accepted.under_way.contains(&item.seq);
+            if !has_room && item.kind.is_write() && !is_under_way {
+                accepted.is_over = true;
+                return Ok(Some(accepted.position));
+            }
+            accepted.position += 1;
+            if is_under_way {
                 continue;
             }
             self.waiting_bytes += item.body.len();
             let to = ReplyTo { store: from, seq: item.seq };
             self.waiting.push_back(Waiting { to, kind: item.kind, body: item.body });
         }
-        Ok(left_out)
+        Ok(None)
     }
 
     /// Whether anything can be proposed, now that everything through `applied` is applied.
@@ -286,19 +291,19 @@ mod tests {
             Err(Refusal::Gap),
             "it does not begin at its beginning"
         );
-        assert_eq!(leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true), Ok(vec![]));
+        assert_eq!(leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true), Ok(None));
         assert_eq!(leading.take(STORE, run(5, 3, &[8]), LIMIT, true), Err(Refusal::Gap), "one is missing");
         assert_eq!(
             leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true),
-            Ok(vec![]),
+            Ok(None),
             "repeated: nothing happens"
         );
         assert_eq!(
             leading.take(STORE, run(4, 0, &[2]), LIMIT, true),
-            Ok(vec![]),
+            Ok(None),
             "an older attempt: nothing happens"
         );
-        assert_eq!(leading.take(STORE, run(5, 2, &[6]), LIMIT, true), Ok(vec![]));
+        assert_eq!(leading.take(STORE, run(5, 2, &[6]), LIMIT, true), Ok(None));
         assert_eq!(proposed_seqs(&mut leading, 10), [2, 4, 6]);
     }
 
@@ -333,13 +338,18 @@ mod tests {
     }
 
     #[test]
-    fn without_room_writes_are_left_out_and_what_is_under_way_is_not_among_them() {
+    fn without_room_nothing_is_taken_from_the_first_write_on() {
         let mut leading = Leading::default();
         leading.take(STORE, run(5, 0, &[2]), LIMIT, true).unwrap();
         assert_eq!(proposed_seqs(&mut leading, 10), [2]);
-        assert_eq!(leading.take(STORE, run(6, 0, &[2, 3, 4]), LIMIT, false), Ok(vec![4]));
-        assert_eq!(leading.waiting.len(), 1, "the read");
-        assert_eq!(leading.take(STORE, run(6, 3, &[6]), LIMIT, true), Ok(vec![]), "the run goes on");
+        // What is under way is no new write.
+        assert_eq!(leading.take(STORE, run(6, 0, &[2, 3, 4, 5]), LIMIT, false), Ok(Some(2)));
+        assert_eq!(leading.waiting.len(), 1, "the read before it");
+        for has_room in [true, false] {
+            let again = leading.take(STORE, run(6, 2, &[4, 5]), LIMIT, has_room);
+            assert_eq!(again, Err(Refusal::Gap), "the sender was told that it was not taken");
+        }
+        assert_eq!(leading.take(STORE, run(7, 0, &[5, 6]), LIMIT, true), Ok(None));
         assert_eq!(proposed_seqs(&mut leading, 11), [6]);
     }
 

@@ -5,10 +5,11 @@
 //! which the one that it replaces loses its own (a joint configuration, left by itself). Each step is one change of
 //! membership; between two steps whoever asks has to ask again.
 //!
-//! Bytes: a request is `from u32 | to u32` (store ids, zero for none), an answer is one byte.
+//! Bytes: a request is `from u32 | to u32` (store ids, zero for none), or a renewal (`mending.rs`); an answer is one byte.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::mending::Renewal;
 use super::replica::Slot;
 use super::worker::Worker;
 use crate::apply::ReplyTo;
@@ -122,17 +123,36 @@ impl Worker {
             return;
         }
         let replies = asked.into_iter().map(|(to, body)| {
-            let moved = Move::decode(&body).map_or(Moved::Impossible, |step| self.take_move(slot, step, now));
+            let moved = match (Renewal::decode(&body), Move::decode(&body)) {
+                (Some(renewal), _) => self.take_renewal(slot, renewal, now),
+                (None, Some(wanted)) => self.take_move(slot, wanted, now),
+                (None, None) => Moved::Impossible,
+            };
             (to, Bytes::copy_from_slice(&[moved as u8]))
         });
         let replies = replies.collect();
         self.replies.push((slot, replies));
     }
 
+    fn take_renewal(&mut self, slot: Slot, renewal: Renewal, now: Tick) -> Moved {
+        let membership = self.replica(slot).raft.membership();
+        let step = match renewal.target(membership) {
+            _ if membership.is_joint() => Step::Wait,
+            Some(target) => Step::Change(target),
+            None => Step::Done,
+        };
+        self.take_step(slot, step, now)
+    }
+
     fn take_move(&mut self, slot: Slot, wanted: Move, now: Tick) -> Moved {
+        let raft = &self.replica(slot).raft;
+        let step = wanted.next(raft.membership(), |learner| raft.is_caught_up(learner));
+        self.take_step(slot, step, now)
+    }
+
+    fn take_step(&mut self, slot: Slot, step: Step, now: Tick) -> Moved {
         let replica = self.replica(slot);
         let (raft, Some(effects)) = (&mut replica.raft, &mut replica.effects) else { return Moved::UnderWay };
-        let step = wanted.next(raft.membership(), |learner| raft.is_caught_up(learner));
         match step {
             Step::Done if raft.is_changing() => Moved::UnderWay,
             Step::Done => Moved::Done,

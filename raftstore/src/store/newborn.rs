@@ -17,6 +17,7 @@
 
 use super::birth::{Birth, Descent};
 use super::inbox::Control;
+use super::mending::Mending;
 use super::replica::{Condition, Replica, Slot};
 use super::worker::Worker;
 use crate::apply::{ApplyHandle, Job};
@@ -95,6 +96,10 @@ impl Worker {
     }
 
     fn begin(&mut self, slot: Slot, newborn: &Newborn, now: Tick) {
+        let is_learner = newborn.birth.membership.learners.contains(&newborn.birth.replica);
+        if is_learner || newborn.birth.descent == Descent::Message {
+            self.mend(slot, Mending::Returns, now);
+        }
         if newborn.leads {
             self.step_raft(slot, now, Event::LeadFromBirth);
         } else if newborn.birth.campaign {

@@ -19,13 +19,12 @@ use super::brought::{self, BROUGHT};
 use super::error::OpenError;
 use super::mending::Mending;
 use super::open::Hosted;
-use super::removal;
 use super::replica::{Condition, Replica, Slot};
 use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
 use crate::ids::{Index, RegionId, Term, Tick};
 use crate::machine::{Fatal, MachineFactory, StateMachine};
-use crate::raft::{Brought, Event, LogPos, Membership, Raft, Start};
+use crate::raft::{Brought, Event, HardState, LogPos, Membership, Raft, Start};
 use crate::snapshot::{CheckpointInfo, Checkpoints};
 use crate::wire::hard_state;
 
@@ -59,12 +58,11 @@ impl Opening<'_> {
             births.iter().filter(|birth| birth.campaign).map(|birth| birth.region).collect();
         let found = self.found()?;
         let claims = self.claims(&found);
-        let damaged: BTreeSet<RegionId> =
-            found.iter().filter(|(_, info)| info.damaged.is_some()).map(|(birth, _)| birth.region).collect();
+        let barren = self.barren(&found);
         let machines = self.machines(&found)?;
         for (at, ((birth, info), machine)) in found.into_iter().zip(machines).enumerate() {
             let campaign = campaigners.contains(&birth.region);
-            let (replica, restart) = self.replica(birth, &info, machine, &claims, &damaged)?;
+            let (replica, restart) = self.replica(birth, &info, machine, &claims, &barren)?;
             if let Some(LogPos { index, term }) = restart {
                 restarts.restart(replica.region.stream(), index.0, term.0);
             }
@@ -72,13 +70,6 @@ impl Opening<'_> {
             let worker = &mut workers[at % count];
             let slot = worker.host(replica);
             begin(worker, slot, campaign, now);
-        }
-        for stream in self.shared.wal.streams() {
-            let region = RegionId(stream.0);
-            if removal::mending(&self.shared.wal, region) == Mending::Returns {
-                let host = workers.iter().position(|worker| worker.slot(region).is_some()).unwrap_or(0);
-                workers[host].expect_return(region, now);
-            }
         }
         if !restarts.is_empty() {
             self.shared.wal.append(&mut restarts)?;
@@ -118,6 +109,28 @@ impl Opening<'_> {
         claims
     }
 
+    /// The regions that hand out no machine any more: what they had is lost, or will come from a snapshot that is further on;
+    /// and those that were to get theirs from one of these.
+    fn barren(&self, found: &[(Birth, StreamInfo)]) -> BTreeSet<RegionId> {
+        let has_lost = |(birth, info): &&(Birth, StreamInfo)| {
+            let is_blank = birth.descent == Descent::Message && !self.known.contains_key(&birth.region);
+            info.damaged.is_some() || is_blank
+        };
+        let mut barren: BTreeSet<RegionId> =
+            found.iter().filter(has_lost).map(|(birth, _)| birth.region).collect();
+        loop {
+            let count = barren.len();
+            for (birth, _) in found.iter().filter(|(birth, _)| !self.known.contains_key(&birth.region)) {
+                if self.has_moved_on(birth.descent, &barren).is_some() {
+                    barren.insert(birth.region);
+                }
+            }
+            if barren.len() == count {
+                return barren;
+            }
+        }
+    }
+
     /// The memberships that entries of its log bring.
     fn brought(&self, region: RegionId) -> Result<Vec<Brought>, OpenError> {
         let record = self.shared.wal.state(region.stream(), BROUGHT);
@@ -142,7 +155,7 @@ impl Opening<'_> {
         info: &StreamInfo,
         machine: MachineResult,
         claims: &Claims,
-        damaged: &BTreeSet<RegionId>,
+        barren: &BTreeSet<RegionId>,
     ) -> Result<(Replica, Option<LogPos>), OpenError> {
         let region = birth.region;
         let checkpoint = self.known.get(&region);
@@ -166,7 +179,7 @@ impl Opening<'_> {
             start = Start { base, runs: Vec::new(), last: base.index, ..start };
         }
         if let Some(parent) =
-            is_vacant.then_some(birth.descent).and_then(|descent| self.has_moved_on(descent, damaged))
+            is_vacant.then_some(birth.descent).and_then(|descent| self.has_moved_on(descent, barren))
         {
             why = Some(format!("its state is lost: {parent}, which it was split off, no longer has it"));
         }
@@ -197,11 +210,11 @@ impl Opening<'_> {
     }
 
     /// The parent of a region without a machine, if it can hand out none: its base is beyond the split, or it is not here.
-    fn has_moved_on(&self, descent: Descent, damaged: &BTreeSet<RegionId>) -> Option<RegionId> {
+    fn has_moved_on(&self, descent: Descent, barren: &BTreeSet<RegionId>) -> Option<RegionId> {
         let Descent::Split { parent, at } = descent else { return None };
         let is_beyond = |parent: &CheckpointInfo| parent.at.index >= at.index;
         let is_here = self.shared.wal.stream(parent.stream()).is_some();
-        (!is_here || damaged.contains(&parent) || self.known.get(&parent).is_some_and(is_beyond))
+        (!is_here || barren.contains(&parent) || self.known.get(&parent).is_some_and(is_beyond))
             .then_some(parent)
     }
 
@@ -224,8 +237,14 @@ impl Opening<'_> {
 fn begin(worker: &mut Worker, slot: Slot, campaign: bool, now: Tick) {
     let replica = worker.replica(slot);
     if replica.is_stopped() {
-        return worker.mend(slot, Mending::Leaves, now);
+        let is_nameless = replica.raft.membership().voters.is_empty();
+        let mending = if is_nameless { Mending::Listens } else { Mending::Leaves };
+        return worker.mend(slot, mending, now);
     }
+    if !replica.raft.membership().is_voter(replica.id()) {
+        worker.mend(slot, Mending::Returns, now);
+    }
+    let replica = worker.replica(slot);
     // What is known to be committed is applied at once.
     let has_work = replica.raft.commit() > replica.raft.applied();
     if campaign && !replica.is_vacant {
@@ -269,8 +288,12 @@ fn start_of(
     checkpoint: Option<&CheckpointInfo>,
 ) -> Result<Start, OpenError> {
     let membership = checkpoint.map_or(&birth.membership, |checkpoint| &checkpoint.membership).clone();
+    let hard_state = match info.damaged {
+        Some(_) if info.hard_state.is_empty() => HardState::default(), // it is lost, and does not count any more
+        _ => hard_state::decode(&info.hard_state)?.1,
+    };
     Ok(Start {
-        hard_state: hard_state::decode(&info.hard_state)?.1,
+        hard_state,
         membership,
         brought: Vec::new(),
         base: LogPos { index: Index(info.base_index), term: Term(info.base_term) },

@@ -76,6 +76,8 @@ impl Worker {
                 if is_free && replica.is_running() && replica.raft.would_install(received.meta.at) {
                     replica.condition = Condition::Restoring;
                     replica.apply.push(Job::Restore(received.into()));
+                } else if replica.is_running() && replica.raft.has_committed(received.meta.at) {
+                    self.tell_keeper(KeeperTask::Held(received));
                 } else {
                     self.tell_keeper(KeeperTask::Discard(received));
                 }

@@ -3,15 +3,14 @@
 //! Whoever learns that a membership without a replica is committed tells its store so: the replica itself when it has that
 //! entry, the leader with every heartbeat as long as its log knows of the change and nobody has confirmed, any replica that is
 //! asked for a vote by it. The store then, in one batch of the log, removes the stream and leaves a *tombstone*: the
-//! replica's id, as the named state 3 of the stream (u64, and a byte that is 1 if the region is to come back, see
-//! `mending.rs`). When that is durable it confirms. Its machine ends, its checkpoint
+//! replica's id, as the named state 3 of the stream (u64). When that is durable it confirms. Its machine ends, its checkpoint
 //! is dropped, and what waits in its lane goes to where the region is.
 //!
 //! A message makes a replica only if its id is above the tombstone's. Ids grow and are never used again, so that no late
 //! message brings one back.
 
 use bytes::Bytes;
-use skep_wal::{Batch, Lsn, StateName, Wal};
+use skep_wal::{Lsn, StateName, Wal};
 
 use super::birth::{Birth, Descent};
 use super::mending::Mending;
@@ -132,8 +131,7 @@ impl Worker {
             }
             Some(_) | None => {
                 if self.tombstone(region).is_none_or(|gone| gone < replica) {
-                    let mending = mending(&self.shared.wal, region);
-                    put_tombstone(&mut self.batch, region, replica, mending);
+                    self.batch.state(region.stream(), TOMBSTONE, &replica.0.to_le_bytes());
                 }
             }
         }
@@ -162,9 +160,8 @@ impl Worker {
     fn bury(&mut self, slot: Slot, now: Tick) {
         let replica = self.replica(slot);
         let (region, id) = (replica.region, replica.id());
-        let returns = if replica.is_damaged() { Mending::Returns } else { Mending::Over };
         replica.condition = Condition::Elsewhere;
-        replica.mending = returns; // its timer goes on
+        replica.mending = Mending::Over;
         replica.standing = Standing { term: replica.standing.term, ..Standing::default() };
         replica.apply.stop();
         (replica.compact, replica.armed) = (None, None);
@@ -180,7 +177,7 @@ impl Worker {
         self.parts.retain(|part| part.slot != slot);
         self.writes.iter_mut().for_each(|write| write.parts.retain(|part| part.slot != slot));
         self.batch.remove(region.stream());
-        put_tombstone(&mut self.batch, region, id, returns);
+        self.batch.state(region.stream(), TOMBSTONE, &id.0.to_le_bytes());
         self.drop_checkpoint(region);
         let target = self.leader_to_try(slot);
         self.restart_lane(slot, target, now);
@@ -272,20 +269,6 @@ impl Worker {
 pub(super) fn tombstone(wal: &Wal, region: RegionId) -> Option<ReplicaId> {
     let bytes = wal.state(region.stream(), TOMBSTONE)?;
     Some(ReplicaId(u64::from_le_bytes(*bytes.first_chunk()?)))
-}
-
-pub(super) fn put_tombstone(batch: &mut Batch, region: RegionId, gone: ReplicaId, mending: Mending) {
-    let mut bytes = gone.0.to_le_bytes().to_vec();
-    bytes.extend((mending == Mending::Returns).then_some(1));
-    batch.state(region.stream(), TOMBSTONE, &bytes);
-}
-
-/// Whether a region whose replica is gone is to come back.
-pub(super) fn mending(wal: &Wal, region: RegionId) -> Mending {
-    match wal.state(region.stream(), TOMBSTONE).as_deref() {
-        Some([_, _, _, _, _, _, _, _, 1]) => Mending::Returns,
-        _ => Mending::Over,
-    }
 }
 
 /// Whether a replica was a member and is none any more, by what is committed. One whose name is newer than the membership was

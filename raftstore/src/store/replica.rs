@@ -139,7 +139,7 @@ impl Replica {
 
     /// Whether what it had was found damaged, so that it has to be replaced.
     pub(super) fn is_damaged(&self) -> bool {
-        self.mending == Mending::Leaves && self.is_stopped()
+        matches!(self.mending, Mending::Listens | Mending::Leaves)
     }
 
     /// The voters besides this one.

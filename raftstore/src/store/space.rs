@@ -98,21 +98,25 @@ impl Worker {
         }
     }
 
-    /// Tells a store which of its writes were not taken.
-    pub(super) fn refuse_writes(&mut self, slot: Slot, to: StoreId, full: DiskFull) {
+    /// Tells a store from where on nothing was taken.
+    pub(super) fn refuse_writes(&mut self, slot: Slot, to: StoreId, full: DiskFull, now: Tick) {
         if to == self.shared.config.id {
-            self.take_disk_full(slot, &full);
+            self.take_disk_full(slot, full, now);
         } else {
             self.outbox.push(to, &StoreMessage::DiskFull(full));
         }
     }
 
-    /// Some writes of a lane were not taken. Those that were sent before may have been, by somebody: they are tried on.
-    pub(super) fn take_disk_full(&mut self, slot: Slot, full: &DiskFull) {
+    /// Writes of a lane were not taken. What is left is sent again, at once if it may be taken.
+    pub(super) fn take_disk_full(&mut self, slot: Slot, full: DiskFull, now: Tick) {
         let Some(lane) = &mut self.replica(slot).lane else { return };
         if lane.attempt() == full.attempt {
-            let freed = lane.refuse_for_space(&full.seqs);
+            let target = lane.target();
+            let (freed, goes_on) = lane.refuse_for_space(full.position);
             self.free(freed);
+            if goes_on {
+                self.restart_lane(slot, target, now);
+            }
         }
     }
 
@@ -168,16 +172,15 @@ impl Worker {
     pub(super) fn take_while_full(&mut self, from: StoreId, message: StoreMessage, now: Tick) {
         match (self.slot(message.region()), message) {
             (_, StoreMessage::ShortOfSpace) => self.take_short_of_space(from, now),
-            (_, StoreMessage::Submit(Submit { region, attempt, items, .. })) => {
-                let writes = items.iter().filter(|item| item.kind.is_write());
-                let seqs: Vec<u64> = writes.map(|item| item.seq).collect();
-                if !seqs.is_empty() {
-                    self.outbox.push(from, &StoreMessage::DiskFull(DiskFull { region, attempt, seqs }));
-                }
+            // A read waits until somebody else leads.
+            (_, StoreMessage::Submit(Submit { region, attempt, position, items, .. }))
+                if items.first().is_some_and(|item| item.kind.is_write()) =>
+            {
+                self.outbox.push(from, &StoreMessage::DiskFull(DiskFull { region, attempt, position }));
             }
             (Some(slot), StoreMessage::Replies(replies)) => self.take_replies(slot, replies, now),
             (Some(slot), StoreMessage::Refused(refused)) => self.take_refused(slot, refused, now),
-            (Some(slot), StoreMessage::DiskFull(full)) => self.take_disk_full(slot, &full),
+            (Some(slot), StoreMessage::DiskFull(full)) => self.take_disk_full(slot, full, now),
             _ => {}
         }
     }

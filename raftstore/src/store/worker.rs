@@ -241,7 +241,6 @@ impl Worker {
             let before = self.replica(slot);
             replica.lane = before.lane.take();
             (replica.is_lane_armed, replica.is_ready) = (before.is_lane_armed, before.is_ready);
-            replica.mending = before.mending;
             *before = replica;
             return slot;
         }

@@ -26,8 +26,6 @@ pub(super) const SHORT_OF_SPACE: u8 = 40;
 pub(super) const BYTES_MIN: usize = 9;
 /// Sequence, kind, length.
 const SUBMIT_ITEM_BYTES_MIN: usize = 13;
-/// Sequence.
-const SEQ_BYTES: usize = 8;
 /// Sequence, length.
 const RESULT_BYTES_MIN: usize = 12;
 
@@ -183,18 +181,11 @@ fn take_refused(region: RegionId, cursor: &mut Cursor<'_>) -> Result<Refused, Wi
 fn put_disk_full(full: &DiskFull, out: &mut BytesMut) {
     put_head(DISK_FULL, full.region, out);
     put_attempt(full.attempt, out);
-    out.put_u32_le(full.seqs.len() as u32);
-    full.seqs.iter().for_each(|seq| out.put_u64_le(*seq));
+    out.put_u64_le(full.position);
 }
 
 fn take_disk_full(region: RegionId, cursor: &mut Cursor<'_>) -> Result<DiskFull, WireError> {
-    let attempt = take_attempt(cursor)?;
-    let count = cursor.count("writes without room", SEQ_BYTES)?;
-    let mut seqs = Vec::with_capacity(count);
-    for _ in 0..count {
-        seqs.push(cursor.u64("the number of a write without room")?);
-    }
-    Ok(DiskFull { region, attempt, seqs })
+    Ok(DiskFull { region, attempt: take_attempt(cursor)?, position: cursor.u64("the position of a write")? })
 }
 
 fn put_chunk(chunk: &SnapshotChunk, out: &mut BytesMut) {

@@ -129,8 +129,8 @@ fn client_samples() -> Vec<(StoreMessage, &'static str)> {
             "26 0100000009000000 aa00000000000000",
         ),
         (
-            StoreMessage::DiskFull(DiskFull { region: REGION, attempt: ATTEMPT, seqs: vec![8, 9] }),
-            "27 0100000009000000 0500000000000000 0300000000000000 02000000 0800000000000000 0900000000000000",
+            StoreMessage::DiskFull(DiskFull { region: REGION, attempt: ATTEMPT, position: 2 }),
+            "27 0100000009000000 0500000000000000 0300000000000000 0200000000000000",
         ),
         (StoreMessage::ShortOfSpace, "28 0000000000000000"),
     ]

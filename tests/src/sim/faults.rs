@@ -1,18 +1,23 @@
 //! What goes wrong, and when: drawn from the seed, one fault after the other, until they stop and all is healed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use skep_engine::by_hand;
 use skep_raftstore::ids::{RegionId, StoreId};
-use skep_raftstore::store::Request;
+use skep_raftstore::store::{RegionStatus, Request};
 use skep_raftstore::transport::memory::{Crash, Link};
+use skep_wal::{Disk, Wal};
 
 use super::clock::RIGHT;
 use super::world::World;
 
 /// A store that is down stays so for so long, in ticks.
 const DOWN_TICKS: std::ops::RangeInclusive<u64> = 1..=250;
+
+/// So many places are tried for a flip that matters.
+const DAMAGE_TRIES: u32 = 20;
 
 /// Regions that splits make in a run, at most.
 const SPLITS_MAX: u32 = 16;
@@ -39,12 +44,13 @@ enum Fault {
     NoisyLinks,
     HealNetwork,
     Transfer,
+    Damage,
     Split,
     Move,
     Lose,
 }
 
-const ANY: [Fault; 24] = [
+const ANY: [Fault; 25] = [
     Fault::PowerCut,
     Fault::PowerCutSoon,
     Fault::PowerCutSoon,
@@ -65,6 +71,7 @@ const ANY: [Fault; 24] = [
     Fault::HealNetwork,
     Fault::Transfer,
     Fault::Transfer,
+    Fault::Damage,
     Fault::Split,
     Fault::Split,
     Fault::Split,
@@ -131,6 +138,7 @@ impl World {
             Fault::NoisyLinks => self.make_noise(),
             Fault::HealNetwork => self.heal_network(),
             Fault::Transfer => self.transfer(at),
+            Fault::Damage => self.damage(at),
             Fault::Split => self.split(at),
             Fault::Move => self.move_replica(),
             Fault::Lose => self.lose_store(at),
@@ -178,6 +186,55 @@ impl World {
 
     pub(super) fn limit_disk(&mut self, at: usize, bytes: Option<u64>) {
         self.nodes[at].power.log_disk().set_capacity(bytes);
+    }
+
+    /// The power goes, and bits of what was durable are not what they were: on one store at a time, until it is whole again.
+    fn damage(&mut self, at: usize) {
+        // What is damaged must be a minority of every region: the others have all there is.
+        if (0..self.nodes.len()).any(|other| other != at && !self.is_whole(other)) {
+            return;
+        }
+        self.cut_power(at);
+        let disk = self.nodes[at].power.log_disk().clone();
+        let opened = |flip: Option<(&str, u64, u8)>| {
+            let disk = disk.fork();
+            flip.is_none_or(|(name, offset, bit)| disk.flip_bit(name, offset, bit))
+                .then(|| Wal::open(Arc::new(disk), self.settings.log()).ok())
+                .flatten()
+                .map(|(_, report)| report)
+        };
+        let (Some(before), Ok(names)) = (opened(None), disk.list()) else { return };
+        if names.is_empty() {
+            return;
+        }
+        for _ in 0..DAMAGE_TRIES {
+            let name = &names[self.chance.below(names.len() as u64) as usize];
+            let (offset, bit) = (self.chance.below(self.settings.segment_bytes), self.chance.below(8) as u8);
+            let is_noticed = opened(Some((name, offset, bit))).is_some_and(|report| {
+                !report.damaged.is_empty()
+                    && report.unreadable.is_empty()
+                    && report.torn_tail == before.torn_tail
+            });
+            if is_noticed {
+                disk.flip_bit(name, offset, bit);
+                self.ledger.lock().damaged = Some(self.nodes[at].id);
+                self.damages += 1;
+                return;
+            }
+        }
+    }
+
+    /// Whether a store has a replica of every region, with a vote.
+    fn is_whole(&self, at: usize) -> bool {
+        let regions = self.regions();
+        let Some(parts) = &self.nodes[at].parts else { return false };
+        let status = parts.region_status();
+        let has_a_vote = |status: &RegionStatus| {
+            let membership = &status.membership;
+            let has_a_vote = membership.voters.contains(&status.replica);
+            status.stopped.is_none() && has_a_vote && !membership.is_joint()
+        };
+        status.len() == regions.len() && status.iter().all(has_a_vote)
     }
 
     fn isolate(&mut self, at: usize) {

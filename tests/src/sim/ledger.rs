@@ -19,14 +19,16 @@ pub(super) struct Ledger {
     digests: BTreeMap<(RegionId, Index), u64>,
     /// Where each replica's machine stands, in its present life.
     states: BTreeMap<(StoreId, RegionId), (LogPos, u64)>,
-    /// How far each replica was seen to be committed, in its present life.
     /// Which region answered for a key in a version.
     answered: BTreeMap<(Vec<u8>, u64), RegionId>,
+    /// How far each replica was seen to be committed, in its present life.
     commits: BTreeMap<(RegionId, ReplicaId), Index>,
     /// The replicas that each store was last seen to host.
     hosted: BTreeMap<StoreId, BTreeMap<RegionId, ReplicaId>>,
     /// Replicas that were seen to be gone, in the present life of their store.
     buried: BTreeSet<(RegionId, ReplicaId)>,
+    /// The store whose log was damaged: replicas may stop there, until they are replaced.
+    pub(super) damaged: Option<StoreId>,
     pub(super) broken: Option<String>,
     pub(super) elections: u64,
     pub(super) applied: u64,
@@ -47,7 +49,9 @@ impl Ledger {
     /// At most one leader in a term of a region, and a commit index that never goes back in a life.
     pub(super) fn saw(&mut self, store: StoreId, status: &RegionStatus) {
         let region = status.region;
-        if let Some(why) = &status.stopped {
+        if let Some(why) = &status.stopped
+            && self.damaged != Some(store)
+        {
             self.break_rule(format!("{region} stopped on {store}: {why}"));
         }
         if status.role == Role::Leader {

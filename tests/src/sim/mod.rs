@@ -55,6 +55,8 @@ pub struct Report {
     pub reopened: u64,
     /// Machines that were replaced by a snapshot of another store.
     pub installed: u64,
+    /// Logs whose durable bytes were changed.
+    pub damages: u64,
     /// Regions that were split off, on all replicas.
     pub splits: u64,
     /// Replicas that moved from one store to another.
@@ -76,6 +78,7 @@ impl AddAssign for Report {
         self.applied += more.applied;
         self.reopened += more.reopened;
         self.installed += more.installed;
+        self.damages += more.damages;
         self.splits += more.splits;
         self.moved += more.moved;
         self.lost += more.lost;
@@ -98,6 +101,7 @@ pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violati
         applied: ledger.applied,
         reopened: ledger.reopened,
         installed: ledger.installed,
+        damages: world.damages,
         splits: ledger.splits,
         moved: world.moves.done,
         lost: world.moves.losses(),

@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) moves: Moves,
     pub(super) is_healed: bool,
     pub(super) disk_frees_at: Vec<u64>,
+    /// How often durable bytes of a log were changed.
+    pub(super) damages: u64,
     pub(super) crashes: u64,
     pub(super) too_hard: u64,
     /// How many regions were named by splits.
@@ -76,6 +78,7 @@ impl World {
             moves: Moves::new(&regions),
             is_healed: false,
             disk_frees_at: vec![u64::MAX; stores],
+            damages: 0,
             crashes: 0,
             too_hard: 0,
             named: 0,
@@ -299,7 +302,7 @@ impl World {
     }
 
     /// Every region that any store has.
-    fn regions(&self) -> BTreeSet<RegionId> {
+    pub(super) fn regions(&self) -> BTreeSet<RegionId> {
         let all =
             self.nodes.iter().filter_map(|node| node.parts.as_ref()).flat_map(|parts| parts.region_status());
         all.map(|status| status.region).collect()

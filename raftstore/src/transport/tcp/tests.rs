@@ -130,8 +130,10 @@ fn a_hundred_thousand_frames_go_both_ways_at_once_whole_and_in_order() {
     for node in [&one, &two] {
         wait("all frames", || node.seen.numbers.lock().len() as u64 == FRAMES);
         assert_eq!(node.numbers(), (0..FRAMES).collect::<Vec<_>>());
+        // Who sends may count what arrived a moment later.
+        wait("the counters", || node.transport.counters().frames_sent == FRAMES);
         let counters = node.transport.counters();
-        assert_eq!((counters.frames_sent, counters.frames_received), (FRAMES, FRAMES));
+        assert_eq!(counters.frames_received, FRAMES);
         assert!(counters.reads < FRAMES / 2, "frames are read many at a time: {counters:?}");
     }
 }
