@@ -33,8 +33,11 @@ pub(crate) trait Core: Sized {
     /// These arrived at the same time, at the leader.
     fn propose(&mut self, payloads: &[Bytes], inboxes: &mut Inboxes<Self::Message>) -> Result<()>;
     fn receive(&mut self, message: Self::Message, inboxes: &mut Inboxes<Self::Message>) -> Result<()>;
-    /// Carries out what has come of everything that arrived since the last turn: writes, sends and applies.
+    /// Carries out what has come of everything that arrived since the last turn: writes, sends and applies. What was written
+    /// is durable at once.
     fn turn(&mut self, inboxes: &mut Inboxes<Self::Message>) -> Result<()>;
+    /// Whether it has to be given another turn though no message waits for it.
+    fn wants_turn(&self) -> bool;
     /// Time passes, if the core has to be told.
     fn tick(&mut self, inboxes: &mut Inboxes<Self::Message>) -> Result<()>;
     fn machine(&mut self) -> &mut Machine;
@@ -133,7 +136,7 @@ impl<C: Core> Group<C> {
         let mut of = first;
         loop {
             self.replicas[of].turn(&mut self.inboxes)?;
-            let waits = |at: &usize| !self.inboxes[*at].is_empty();
+            let waits = |at: &usize| !self.inboxes[*at].is_empty() || self.replicas[*at].wants_turn();
             let next = (of + 1..=of + REPLICAS).map(|at| at % REPLICAS).find(waits);
             let Some(next) = next else { return Ok(()) };
             of = next;

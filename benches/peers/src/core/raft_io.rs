@@ -67,6 +67,10 @@ impl Core for RaftIo {
         Ok(())
     }
 
+    fn wants_turn(&self) -> bool {
+        false
+    }
+
     fn tick(&mut self, inboxes: &mut Inboxes<Message>) -> Result<()> {
         self.step(Event::Tick, inboxes)
     }

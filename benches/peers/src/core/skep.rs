@@ -22,14 +22,15 @@ pub(crate) struct Skep<const COPIED: bool> {
     machine: Machine,
     applied: Index,
     fx: Effects,
+    /// What the last turn wrote is durable; the core is told with whatever else has arrived for the next one, as by a worker.
+    written: Option<Persisted>,
     /// Empty between calls, the room kept.
     proposed: Vec<Payload>,
 }
 
 impl<const COPIED: bool> Skep<COPIED> {
-    /// Carries out one flush. The proof if something was written, which is durable at once.
-    fn carry_out(&mut self, inboxes: &mut Inboxes<Message>) -> Result<Option<Persisted>> {
-        let proof = self.fx.write.take().map(Persisted::in_memory);
+    fn carry_out(&mut self, inboxes: &mut Inboxes<Message>) -> Result<()> {
+        self.written = self.fx.write.take().map(Persisted::in_memory);
         self.write()?;
         let mut post = |message: Message| inboxes[message.to.0 as usize - 1].push(message);
         self.fx.send.drain(..).for_each(&mut post);
@@ -41,14 +42,14 @@ impl<const COPIED: bool> Skep<COPIED> {
             let body = Body::Append { prev: want.prev, commit: want.commit, entries };
             post(Message { from, to: want.to, term: want.term, body });
         }
-        if let Some(proof) = proof {
+        if let Some(proof) = self.written {
             self.fx.held.drain(proof).for_each(post);
         }
         if let Some(through) = self.fx.apply.take() {
             self.apply(through);
         }
         self.fx.clear();
-        Ok(proof)
+        Ok(())
     }
 
     /// Nothing survives anyway, so term and vote are written nowhere.
@@ -108,6 +109,7 @@ impl<const COPIED: bool> Core for Skep<COPIED> {
             machine: Machine::default(),
             applied: Index(0),
             fx: Effects::default(),
+            written: None,
             proposed: Vec::new(),
         })
     }
@@ -137,16 +139,19 @@ impl<const COPIED: bool> Core for Skep<COPIED> {
         Ok(())
     }
 
-    /// What was written is durable at once, and what comes of that is carried out too.
     fn turn(&mut self, inboxes: &mut Inboxes<Message>) -> Result<()> {
-        loop {
-            self.raft.flush(NOW, &mut self.fx);
-            let Some(proof) = self.carry_out(inboxes)? else { return Ok(()) };
+        if let Some(proof) = self.written.take() {
             self.raft.step(NOW, Event::Persisted(proof), &mut self.fx);
         }
+        self.raft.flush(NOW, &mut self.fx);
+        self.carry_out(inboxes)
     }
 
     /// It need not be told, and tells its followers of a commit at once.
+    fn wants_turn(&self) -> bool {
+        self.written.is_some()
+    }
+
     fn tick(&mut self, _inboxes: &mut Inboxes<Message>) -> Result<()> {
         Ok(())
     }

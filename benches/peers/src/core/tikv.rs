@@ -109,6 +109,10 @@ impl<const SILENT: bool> Core for Tikv<SILENT> {
         Ok(())
     }
 
+    fn wants_turn(&self) -> bool {
+        false
+    }
+
     fn tick(&mut self, _inboxes: &mut Inboxes<Message>) -> Result<()> {
         let _has_work = self.node.tick();
         Ok(())
