@@ -62,19 +62,17 @@ impl Raft {
     fn admits(&mut self, message: &Message) -> bool {
         let Message { from, to, term, body } = message;
         let is_stranger = !self.blank && !self.may_say(*from, *term, body);
-        let refusals = &mut self.refusals;
-        let refusal = if *to != self.config.id || *from == self.config.id {
-            &mut refusals.misdirected
+        if *to != self.config.id || *from == self.config.id {
+            self.refuse(|refusals| &mut refusals.misdirected);
         } else if is_stranger {
-            &mut refusals.non_member
+            self.refuse(|refusals| &mut refusals.non_member);
         } else if term.0 > NUMBER_MAX || *term == Term(0) {
-            &mut refusals.absurd_term
+            self.refuse(|refusals| &mut refusals.absurd_term);
         } else if !numbers_are_possible(*term, body) {
-            &mut refusals.absurd_index
+            self.refuse(|refusals| &mut refusals.absurd_index);
         } else {
             return true;
-        };
-        *refusal = refusal.saturating_add(1);
+        }
         false
     }
 

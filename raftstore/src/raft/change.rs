@@ -39,7 +39,7 @@ impl Raft {
     /// Whether a follower lacks no more of what is committed than fits into one message.
     pub fn is_caught_up(&self, follower: ReplicaId) -> bool {
         self.progress(follower).is_some_and(|progress| {
-            let soon = progress.matched().0.saturating_add(self.config.entries_per_message_max);
+            let soon = progress.matched().0.saturating_add(self.config.entries_per_message_max());
             progress.pace() == Pace::Replicate && soon >= self.commit.0
         })
     }

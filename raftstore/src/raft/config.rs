@@ -4,7 +4,7 @@ use super::membership::Membership;
 use super::memberships::Brought;
 use super::types::{HardState, Index, LogPos, ReplicaId, Term};
 
-/// The knobs of one replica. All times are in ticks.
+/// The knobs of one replica. All times are in ticks. What is above [`u32::MAX`] is taken for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Who this is.
@@ -24,16 +24,49 @@ pub struct Config {
     pub seed: u64,
 }
 
-impl Config {
+/// What a replica keeps of its [`Config`], in half the room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Knobs {
+    pub(super) id: ReplicaId,
+    election_ticks_min: u32,
+    election_ticks_max: u32,
+    heartbeat_ticks: u32,
+    inflight_messages_max: u32,
+    entries_per_message_max: u32,
+}
+
+impl Knobs {
     /// A limit of zero would mean to do nothing for ever.
-    pub(super) fn with_at_least_one(self) -> Config {
-        Config {
-            election_ticks_min: self.election_ticks_min.max(1),
-            heartbeat_ticks: self.heartbeat_ticks.max(1),
-            inflight_messages_max: self.inflight_messages_max.max(1),
-            entries_per_message_max: self.entries_per_message_max.max(1),
-            ..self
+    pub(super) fn new(config: &Config) -> Knobs {
+        let fitting = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Knobs {
+            id: config.id,
+            election_ticks_min: fitting(config.election_ticks_min).max(1),
+            election_ticks_max: fitting(config.election_ticks_max),
+            heartbeat_ticks: fitting(config.heartbeat_ticks).max(1),
+            inflight_messages_max: fitting(config.inflight_messages_max as u64).max(1),
+            entries_per_message_max: fitting(config.entries_per_message_max).max(1),
         }
+    }
+
+    pub(super) fn election_ticks_min(&self) -> u64 {
+        self.election_ticks_min.into()
+    }
+
+    pub(super) fn election_ticks_max(&self) -> u64 {
+        self.election_ticks_max.into()
+    }
+
+    pub(super) fn heartbeat_ticks(&self) -> u64 {
+        self.heartbeat_ticks.into()
+    }
+
+    pub(super) const fn inflight_messages_max(&self) -> usize {
+        self.inflight_messages_max as usize
+    }
+
+    pub(super) fn entries_per_message_max(&self) -> u64 {
+        self.entries_per_message_max.into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! One replica of one group: its state, and where each event goes.
 
-use super::config::{Config, Start};
+use super::config::{Config, Knobs, Start};
 use super::durable::Durable;
 use super::effects::{Effects, Role, Standing};
 use super::election::{ElectionTimer, Votes};
@@ -22,7 +22,7 @@ use super::types::{
 /// - While `durable.hard_state()` is false, no message that was built since then leaves.
 #[derive(Debug)]
 pub struct Raft {
-    pub(super) config: Config,
+    pub(super) config: Knobs,
     pub(super) memberships: Memberships,
     pub(super) log: LogShape,
     pub(super) hard: HardState,
@@ -35,22 +35,25 @@ pub struct Raft {
     pub(super) blank: bool,
     pub(super) timer: ElectionTimer,
     pub(super) refusals: Refusals,
-    reported: Standing,
+    /// The standing that was told last; in three parts, which takes less room.
+    reported_role: Role,
+    reported_term: Term,
+    reported_leader: Option<ReplicaId>,
 }
 
 /// What a replica is, with what only that role needs.
 #[derive(Debug)]
 pub(super) enum State {
     Follower,
-    PreCandidate(Votes),
-    Candidate(Votes),
+    PreCandidate(Box<Votes>),
+    Candidate(Box<Votes>),
     Leader(Box<Leading>),
 }
 
 impl Raft {
     /// A replica as its shell found it on disk, with a random time to wait for a leader.
     pub fn new(config: Config, start: Start, now: Tick) -> Raft {
-        let config = config.with_at_least_one();
+        let (seed, config) = (config.seed, Knobs::new(&config));
         let log = LogShape::new(start.base, &start.runs, start.last);
         let last = log.last().index;
         let applied = start.applied.max(log.base().index).min(last);
@@ -65,7 +68,9 @@ impl Raft {
         }
         Raft {
             memberships: Memberships::new(start.membership, brought),
-            reported: Standing { role: Role::Follower, term: hard.term, leader: None },
+            reported_role: Role::Follower,
+            reported_term: hard.term,
+            reported_leader: None,
             hard,
             durable,
             state: State::Follower,
@@ -74,7 +79,7 @@ impl Raft {
             applied,
             handed: applied,
             blank: start.blank,
-            timer: ElectionTimer::new(&config, now),
+            timer: ElectionTimer::new(&config, seed, now),
             refusals: Refusals::default(),
             log,
             config,
@@ -106,8 +111,9 @@ impl Raft {
         self.flush_leader(now, fx);
         self.hand_over_committed(fx);
         let standing = self.standing();
-        if standing != self.reported {
-            self.reported = standing;
+        let Standing { role, term, leader } = standing;
+        if (role, term, leader) != (self.reported_role, self.reported_term, self.reported_leader) {
+            (self.reported_role, self.reported_term, self.reported_leader) = (role, term, leader);
             fx.standing = Some(standing);
         }
         if let Some(brought) = self.memberships.take_news() {
@@ -170,6 +176,12 @@ impl Raft {
     pub(super) fn acknowledge(&self, to: ReplicaId, matched: Index, fx: &mut Effects) {
         let body = Body::AppendAccepted { matched };
         self.durable.post(Message { from: self.config.id, to, term: self.hard.term, body }, matched, fx);
+    }
+
+    /// Counts a message that changes nothing.
+    pub(super) fn refuse(&mut self, why: impl FnOnce(&mut Refusals) -> &mut u32) {
+        let count = why(&mut self.refusals);
+        *count = count.saturating_add(1);
     }
 
     pub(super) fn leading(&self) -> Result<&Leading, ProposeRefusal> {

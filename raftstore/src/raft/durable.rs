@@ -2,6 +2,8 @@
 //!
 //! Each write has a number and is remembered with the last index it left behind. A truncation lowers that index in all
 //! writes on their way, so that a write that completes late never vouches for entries that were overwritten since.
+//!
+//! Most replicas have no write on its way, and most of the others have one: it costs no memory of its own.
 
 use std::collections::VecDeque;
 
@@ -10,35 +12,37 @@ use super::message::Message;
 use super::types::{Index, WriteSeq};
 
 /// The writes of one replica: which are asked for, which are done.
+///
+/// Invariants: the writes after `done`, through `issued`, are on their way. `oldest` is the last index that the log will
+/// durably have when the first of them is done; `later` has those of the others, in order, and they do not go down.
 #[derive(Debug)]
 pub(super) struct Durable {
     through: Index,
     issued: WriteSeq,
-    pending: VecDeque<Pending>,
-    hard_state: Written,
+    done: WriteSeq,
+    oldest: Index,
+    #[expect(
+        clippy::box_collection,
+        reason = "a third of the size where there is none, which is almost everywhere"
+    )]
+    later: Option<Box<VecDeque<Index>>>,
+    /// The write that the newest hard state is part of.
+    hard_state: WriteSeq,
 }
 
-/// A write on its way, and the last index that the log will durably have when it is done.
-#[derive(Debug)]
-struct Pending {
-    seq: WriteSeq,
-    last: Index,
-}
-
-/// Where the newest hard state is.
-#[derive(PartialEq, Eq, Debug)]
-enum Written {
-    /// It changed in this turn.
-    Not,
-    /// It is part of this write.
-    Pending(WriteSeq),
-    /// It survives.
-    Durably,
-}
+/// The number of a write that will be asked for when this turn ends.
+const THIS_TURN: WriteSeq = WriteSeq(u64::MAX);
 
 impl Durable {
     pub(super) const fn new(through: Index) -> Durable {
-        Durable { through, issued: WriteSeq(0), pending: VecDeque::new(), hard_state: Written::Durably }
+        Durable {
+            through,
+            issued: WriteSeq(0),
+            done: WriteSeq(0),
+            oldest: Index(0),
+            later: None,
+            hard_state: WriteSeq(0),
+        }
     }
 
     /// The last index through which the log is durable.
@@ -57,25 +61,25 @@ impl Durable {
 
     /// Whether term and vote as they are now would survive a crash.
     pub(super) fn hard_state(&self) -> bool {
-        self.hard_state == Written::Durably
+        self.hard_state <= self.done
     }
 
     /// Whether the hard state must be part of this turn's write.
     pub(super) fn hard_state_changed(&self) -> bool {
-        self.hard_state == Written::Not
+        self.hard_state == THIS_TURN
     }
 
     pub(super) const fn change_hard_state(&mut self) {
-        self.hard_state = Written::Not;
+        self.hard_state = THIS_TURN;
     }
 
     /// The log now ends before `from`.
     pub(super) fn truncate(&mut self, from: Index) {
         let last = from.prev();
         self.through = self.through.min(last);
-        for write in self.pending.iter_mut().rev().take_while(|write| write.last > last) {
-            write.last = last;
-        }
+        self.oldest = self.oldest.min(last);
+        let later = self.later.iter_mut().flat_map(|later| later.iter_mut().rev());
+        later.take_while(|write| **write > last).for_each(|write| *write = last);
     }
 
     /// The log was replaced: no write on its way says anything about the new one.
@@ -85,22 +89,33 @@ impl Durable {
 
     /// A write that leaves the log ending at `last`.
     pub(super) fn issue(&mut self, last: Index) -> WriteSeq {
-        self.issued.0 += 1;
-        let seq = self.issued;
-        self.pending.push_back(Pending { seq, last });
-        if self.hard_state == Written::Not {
-            self.hard_state = Written::Pending(seq);
+        if self.issued == self.done {
+            self.oldest = last;
+        } else {
+            self.later.get_or_insert_default().push_back(last);
         }
-        seq
+        self.issued.0 += 1;
+        if self.hard_state == THIS_TURN {
+            self.hard_state = self.issued;
+        }
+        self.issued
+    }
+
+    /// Gives back what several writes at a time took, if none is on its way.
+    pub(super) fn rest(&mut self) {
+        if self.issued == self.done {
+            self.later = None;
+        }
     }
 
     /// The write `seq` and all before it are done.
     pub(super) fn persisted(&mut self, seq: WriteSeq) {
-        while let Some(write) = self.pending.pop_front_if(|write| write.seq <= seq) {
-            self.through = self.through.max(write.last);
-        }
-        if matches!(self.hard_state, Written::Pending(written) if written <= seq) {
-            self.hard_state = Written::Durably;
+        while self.done < seq.min(self.issued) {
+            self.done.0 += 1;
+            self.through = self.through.max(self.oldest);
+            if let Some(next) = self.later.as_mut().and_then(|later| later.pop_front()) {
+                self.oldest = next;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Becoming leader, and ceasing to be: timeouts, pre-votes, votes, changes of role.
 
-use super::config::Config;
+use super::config::Knobs;
 use super::core::{Raft, State};
 use super::effects::Effects;
 use super::leading::Leading;
@@ -29,7 +29,7 @@ impl Raft {
         }
         self.timer.restart(&self.config, now);
         self.leader = None;
-        self.state = State::PreCandidate(Votes(vec![self.config.id]));
+        self.state = State::PreCandidate(Box::new(Votes(vec![self.config.id])));
         let last = self.log.last();
         for voter in self.other_voters() {
             self.say_in(self.hard.term.next(), voter, Body::PreVote { last }, fx);
@@ -51,7 +51,7 @@ impl Raft {
         self.hard = HardState { term: self.hard.term.next(), vote: Some(self.config.id) };
         self.durable.change_hard_state();
         self.leader = None;
-        self.state = State::Candidate(Votes::default());
+        self.state = State::Candidate(Box::default());
         let last = self.log.last();
         for voter in self.other_voters() {
             self.say(voter, Body::Vote { last, transfer }, fx);
@@ -158,7 +158,7 @@ impl Raft {
     /// Takes note of a sign of life of the leader of this term. False if there cannot be one.
     pub(super) fn follow(&mut self, now: Tick, leader: ReplicaId) -> bool {
         if matches!(self.state, State::Leader(_)) || self.leader.is_some_and(|known| known != leader) {
-            self.refusals.second_leader = self.refusals.second_leader.saturating_add(1);
+            self.refuse(|refusals| &mut refusals.second_leader);
             return false;
         }
         if self.leader.is_none() {
@@ -170,7 +170,7 @@ impl Raft {
 
     /// Whether there is a leader that a majority may still be hearing.
     pub(super) fn has_live_leader(&self, now: Tick) -> bool {
-        let heard = now.since(self.timer.since) < self.config.election_ticks_min;
+        let heard = now.since(self.timer.since) < self.config.election_ticks_min();
         matches!(self.state, State::Leader(_)) || (self.leader.is_some() && heard)
     }
 
@@ -212,7 +212,7 @@ impl Raft {
     fn become_leader(&mut self, now: Tick, fx: &mut Effects) {
         let last = self.log.last().index;
         let others = self.membership().all().into_iter().filter(|&id| id != self.config.id);
-        self.state = State::Leader(Box::new(Leading::new(others, last, self.config.heartbeat_ticks, now)));
+        self.state = State::Leader(Box::new(Leading::new(others, last, self.config.heartbeat_ticks(), now)));
         self.leader = Some(self.config.id);
         self.append_own([Payload::no_op()].into_iter(), fx);
     }
@@ -237,19 +237,19 @@ impl Votes {
 }
 
 impl ElectionTimer {
-    pub(super) fn new(config: &Config, now: Tick) -> ElectionTimer {
+    pub(super) fn new(knobs: &Knobs, seed: u64, now: Tick) -> ElectionTimer {
         // Replicas of one store may be given one seed: the id sets them apart.
-        let random = config.seed ^ config.id.0.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let random = seed ^ knobs.id.0.wrapping_mul(0xd6e8_feb8_6659_fd93);
         let mut timer = ElectionTimer { since: now, wait: 0, random };
-        timer.restart(config, now);
+        timer.restart(knobs, now);
         timer
     }
 
     /// Starts to wait, for a new length of time.
-    pub(super) fn restart(&mut self, config: &Config, now: Tick) {
-        let span = config.election_ticks_max.saturating_sub(config.election_ticks_min) + 1;
+    pub(super) fn restart(&mut self, knobs: &Knobs, now: Tick) {
+        let span = knobs.election_ticks_max().saturating_sub(knobs.election_ticks_min()) + 1;
         self.since = now;
-        self.wait = config.election_ticks_min + self.draw() % span;
+        self.wait = knobs.election_ticks_min() + self.draw() % span;
     }
 
     /// Starts to wait again, for the same length of time.
@@ -274,6 +274,7 @@ impl ElectionTimer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raft::Config;
 
     /// Else all groups of a store campaign in the same tick.
     #[test]
@@ -289,10 +290,11 @@ mod tests {
                 entries_per_message_max: 1,
                 seed: 1,
             };
-            let mut timer = ElectionTimer::new(&config, Tick(0));
+            let knobs = Knobs::new(&config);
+            let mut timer = ElectionTimer::new(&knobs, config.seed, Tick(0));
             let first = timer.deadline().0;
             assert!((100..200).contains(&first));
-            timer.restart(&config, Tick(0));
+            timer.restart(&knobs, Tick(0));
             waits.extend([first, timer.deadline().0]);
         }
         assert_eq!(waits.len(), 100, "every wait is drawn");

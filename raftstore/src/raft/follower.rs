@@ -21,11 +21,11 @@ impl Raft {
         fx: &mut Effects,
     ) {
         if !follows_on(prev, &entries, self.hard.term) {
-            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            self.refuse(|refusals| &mut refusals.absurd_index);
             return;
         }
         if entries.iter().any(|entry| is_absurd_membership(&entry.payload)) {
-            self.refusals.absurd_membership = self.refusals.absurd_membership.saturating_add(1);
+            self.refuse(|refusals| &mut refusals.absurd_membership);
             return;
         }
         if !self.follow(now, from) {
@@ -38,7 +38,7 @@ impl Raft {
         }
         let (is_question, through) = (entries.is_empty(), Index(prev.index.0 + entries.len() as u64));
         if differs || !self.take_entries(prev, entries, fx) {
-            self.refusals.committed_conflict = self.refusals.committed_conflict.saturating_add(1);
+            self.refuse(|refusals| &mut refusals.committed_conflict);
             return;
         }
         // What is committed is the same everywhere, so a late message acknowledges that much.
@@ -58,11 +58,13 @@ impl Raft {
         fx: &mut Effects,
     ) {
         if commit > self.log.last().index {
-            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            self.refuse(|refusals| &mut refusals.absurd_index);
             return;
         }
         if self.follow(now, from) {
             self.raise_commit(commit);
+            // It comes when there was nothing else to say.
+            self.durable.rest();
             self.say(from, Body::HeartbeatReply { round }, fx);
         }
     }

@@ -3,8 +3,10 @@
 //! Entries live in the shell's log. What the protocol asks about them is answered from the runs of equal terms, of which
 //! there are as many as there were elections since the last compaction, found by binary search.
 //!
-//! Invariants: the first run starts at `base.index + 1`; runs grow in index and in term; there is no run if and only if
-//! `last == base.index`.
+//! Most logs have one run, so the newest costs no memory of its own.
+//!
+//! Invariants: the first run starts at `base.index + 1`; runs grow in index and in term. If `last == base.index` there is one
+//! run without entries, of the base's term.
 
 use super::types::{Index, LogPos, Term};
 
@@ -12,8 +14,14 @@ use super::types::{Index, LogPos, Term};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogShape {
     base: LogPos,
-    runs: Vec<Run>,
     last: Index,
+    newest: Run,
+    /// All before the newest; `None` if there are none.
+    #[expect(
+        clippy::box_collection,
+        reason = "a third of the size where there is none, which is almost everywhere"
+    )]
+    older: Option<Box<Vec<Run>>>,
 }
 
 /// Entries of one term.
@@ -27,18 +35,20 @@ impl LogShape {
     /// A log that is compacted through `base`, ends at `last`, and changes terms at `runs`.
     pub fn new(base: LogPos, runs: &[(Index, Term)], last: Index) -> LogShape {
         let last = last.max(base.index);
-        let above = last > base.index;
-        let runs = runs.iter().filter(|run| above && run.0 <= last).map(|&(first, term)| Run { first, term });
-        let mut shape = LogShape { base, runs: runs.collect(), last };
-        // A run that begins below the base is cut at it: compaction may stop within a term.
-        let below = shape.runs.partition_point(|run| run.first <= shape.first());
-        shape.runs.drain(..below.saturating_sub(1));
-        if let Some(run) = shape.runs.first_mut() {
-            run.first = base.index.next();
+        let mut shape = LogShape::empty(base);
+        for (at, &(_, term)) in runs.iter().enumerate() {
+            let end = runs.get(at + 1).map_or(last, |next| next.0.prev().min(last));
+            // A run that begins below the base is cut at it: compaction may stop within a term.
+            shape.extend(term, end.0.saturating_sub(shape.last.0));
         }
-        debug_assert!(shape.runs.is_sorted_by(|a, b| a.first < b.first && a.term < b.term), "{shape:?}");
-        debug_assert!(shape.runs.is_empty() == (shape.last == base.index), "{shape:?}");
+        debug_assert!(shape.last == last, "{runs:?} do not reach from {base:?} to {last:?}");
+        shape.last = last;
         shape
+    }
+
+    const fn empty(base: LogPos) -> LogShape {
+        let newest = Run { first: base.index.next(), term: base.term };
+        LogShape { base, last: base.index, newest, older: None }
     }
 
     /// What the log is compacted through.
@@ -52,8 +62,8 @@ impl LogShape {
     }
 
     /// The last entry, or the base.
-    pub fn last(&self) -> LogPos {
-        LogPos { index: self.last, term: self.runs.last().map_or(self.base.term, |run| run.term) }
+    pub const fn last(&self) -> LogPos {
+        LogPos { index: self.last, term: self.newest.term }
     }
 
     /// The term at `index`, if it is in the log or its base.
@@ -62,12 +72,12 @@ impl LogShape {
             return None;
         }
         // Almost every question is about the newest term.
-        match self.runs.last() {
-            Some(run) if run.first <= index => Some(run.term),
-            _ => match self.runs.partition_point(|run| run.first <= index) {
-                0 => Some(self.base.term),
-                after => Some(self.runs[after - 1].term),
-            },
+        if self.newest.first <= index {
+            return Some(self.newest.term);
+        }
+        match self.older().partition_point(|run| run.first <= index) {
+            0 => Some(self.base.term),
+            after => Some(self.older()[after - 1].term),
         }
     }
 
@@ -87,9 +97,13 @@ impl LogShape {
     /// Two logs that ask each other this question skip a whole term per round (5.3).
     pub fn last_not_above(&self, pos: LogPos) -> LogPos {
         let index = pos.index.min(self.last);
-        let after = self.runs.partition_point(|run| run.first <= index && run.term <= pos.term);
-        let Some(run) = after.checked_sub(1).map(|at| self.runs[at]) else { return self.base };
-        let end = self.runs.get(after).map_or(self.last, |next| next.first.prev());
+        let is_not_above = |run: &Run| run.first <= index && run.term <= pos.term;
+        if is_not_above(&self.newest) {
+            return LogPos { index, term: self.newest.term };
+        }
+        let after = self.older().partition_point(is_not_above);
+        let Some(run) = after.checked_sub(1).map(|at| self.older()[at]) else { return self.base };
+        let end = self.older().get(after).unwrap_or(&self.newest).first.prev();
         LogPos { index: index.min(end), term: run.term }
     }
 
@@ -98,10 +112,12 @@ impl LogShape {
         if count == 0 {
             return;
         }
-        let last = self.last();
-        debug_assert!(term >= last.term, "terms grow along a log: {term:?} after {last:?}");
-        if self.runs.is_empty() || last.term != term {
-            self.runs.push(Run { first: self.last.next(), term });
+        debug_assert!(term >= self.newest.term, "terms grow along a log: {term:?} after {:?}", self.last());
+        if self.newest.term != term {
+            if self.newest.first <= self.last {
+                self.older.get_or_insert_default().push(self.newest);
+            }
+            self.newest = Run { first: self.last.next(), term };
         }
         self.last.0 += count;
     }
@@ -110,8 +126,13 @@ impl LogShape {
     pub fn truncate(&mut self, from: Index) {
         debug_assert!(from > self.base.index, "{from:?} is compacted");
         self.last = self.last.min(from.prev());
-        let kept = self.runs.partition_point(|run| run.first <= self.last);
-        self.runs.truncate(kept);
+        while self.newest.first > self.last {
+            match self.older.as_mut().and_then(|older| older.pop()) {
+                Some(run) => self.newest = run,
+                None => return *self = LogShape::empty(self.base),
+            }
+        }
+        self.older.take_if(|older| older.is_empty());
     }
 
     /// Forgets the entries through `to`. False, and nothing happens, if `to` is not in the log.
@@ -119,19 +140,27 @@ impl LogShape {
         if !self.contains(to) {
             return false;
         }
-        let below = self.runs.partition_point(|run| run.first <= to.index.next());
-        self.runs.drain(..below.saturating_sub(1));
+        let first = to.index.next();
         self.base = to;
-        match self.runs.first_mut() {
-            Some(_) if to.index == self.last => self.runs.clear(),
-            Some(run) => run.first = to.index.next(),
-            None => {}
+        if to.index == self.last {
+            self.restart(to);
+        } else if self.newest.first <= first {
+            self.newest.first = first;
+            self.older = None;
+        } else if let Some(older) = &mut self.older {
+            let below = older.partition_point(|run| run.first <= first);
+            older.drain(..below.saturating_sub(1));
+            older[0].first = first;
         }
         true
     }
 
     /// Forgets everything and goes on after `at`.
     pub fn restart(&mut self, at: LogPos) {
-        *self = LogShape { base: at, runs: Vec::new(), last: at.index };
+        *self = LogShape::empty(at);
+    }
+
+    fn older(&self) -> &[Run] {
+        self.older.as_ref().map_or(&[], |older| older)
     }
 }

@@ -10,7 +10,13 @@ use super::types::{Index, LogPos};
 #[derive(Debug)]
 pub(super) struct Memberships {
     base: Membership,
-    later: Vec<Brought>,
+    later: Option<Box<Later>>,
+}
+
+/// What the log brings; not there where it brings nothing and that is known.
+#[derive(Default, Debug)]
+struct Later {
+    brought: Vec<Brought>,
     is_news: bool,
 }
 
@@ -24,55 +30,60 @@ pub struct Brought {
 }
 
 impl Memberships {
-    pub(super) const fn new(base: Membership, later: Vec<Brought>) -> Memberships {
-        Memberships { base, later, is_news: false }
+    pub(super) fn new(base: Membership, brought: Vec<Brought>) -> Memberships {
+        let later = Some(brought).filter(|brought| !brought.is_empty());
+        Memberships { base, later: later.map(|brought| Box::new(Later { brought, is_news: false })) }
     }
 
     /// The one in force.
     pub(super) fn current(&self) -> &Membership {
-        self.later.last().map_or(&self.base, |brought| &brought.membership)
+        self.brought().last().map_or(&self.base, |brought| &brought.membership)
     }
 
     /// Where the one in force came into force; zero if it was there from the start.
     pub(super) fn since(&self) -> Index {
-        self.later.last().map_or(Index(0), |brought| brought.at.index)
+        self.brought().last().map_or(Index(0), |brought| brought.at.index)
     }
 
     /// The one that was in force at `index`, which nothing has been compacted beyond.
     pub(super) fn at(&self, index: Index) -> &Membership {
-        match self.later.partition_point(|brought| brought.at.index <= index) {
+        match self.brought().partition_point(|brought| brought.at.index <= index) {
             0 => &self.base,
-            after => &self.later[after - 1].membership,
+            after => &self.brought()[after - 1].membership,
         }
     }
 
     /// The one that was in force at `index`, and all after it.
     pub(super) fn from(&self, index: Index) -> impl Iterator<Item = &Membership> {
-        let later = self.later.iter().filter(move |brought| brought.at.index > index);
+        let later = self.brought().iter().filter(move |brought| brought.at.index > index);
         std::iter::once(self.at(index)).chain(later.map(|brought| &brought.membership))
     }
 
     pub(super) fn append(&mut self, at: LogPos, membership: Membership) {
         debug_assert!(self.since() < at.index, "memberships come in the order of the log");
-        self.later.push(Brought { at, membership });
-        self.is_news = true;
+        let later = self.later.get_or_insert_default();
+        later.brought.push(Brought { at, membership });
+        later.is_news = true;
     }
 
     /// The log now ends before `from`. True if that changes who takes part.
     pub(super) fn truncate(&mut self, from: Index) -> bool {
-        let kept = self.later.partition_point(|brought| brought.at.index < from);
-        let changes = kept < self.later.len();
-        self.later.truncate(kept);
-        self.is_news |= changes;
+        let Some(later) = &mut self.later else { return false };
+        let kept = later.brought.partition_point(|brought| brought.at.index < from);
+        let changes = kept < later.brought.len();
+        later.brought.truncate(kept);
+        later.is_news |= changes;
         changes
     }
 
     /// What lies at or below `through` will not be asked for again, except the last of it.
     pub(super) fn compact(&mut self, through: Index) {
-        let below = self.later.partition_point(|brought| brought.at.index <= through);
-        if let Some(last) = self.later.drain(..below).next_back() {
+        let Some(later) = &mut self.later else { return };
+        let below = later.brought.partition_point(|brought| brought.at.index <= through);
+        if let Some(last) = later.brought.drain(..below).next_back() {
             self.base = last.membership;
         }
+        self.forget_if_empty();
     }
 
     /// A snapshot says who took part at `index`.
@@ -83,7 +94,19 @@ impl Memberships {
 
     /// What the log brings, if that has changed since the last time.
     pub(super) fn take_news(&mut self) -> Option<Vec<Brought>> {
-        std::mem::take(&mut self.is_news).then(|| self.later.clone())
+        let later = self.later.as_mut().filter(|later| later.is_news)?;
+        later.is_news = false;
+        let news = later.brought.clone();
+        self.forget_if_empty();
+        Some(news)
+    }
+
+    fn brought(&self) -> &[Brought] {
+        self.later.as_ref().map_or(&[], |later| &later.brought)
+    }
+
+    fn forget_if_empty(&mut self) {
+        self.later.take_if(|later| later.brought.is_empty() && !later.is_news);
     }
 }
 

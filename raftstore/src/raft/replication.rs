@@ -1,6 +1,6 @@
 //! The leader's side of replication: what to send to whom, what the answers mean, what is committed.
 
-use super::config::Config;
+use super::config::Knobs;
 use super::core::{Raft, State};
 use super::effects::{Effects, Replicate};
 use super::log_shape::LogShape;
@@ -23,7 +23,7 @@ impl Raft {
         let (last, first) = (self.log.last().index, self.log.first());
         let Some(follower) = self.heard_from(now, from) else { return };
         if matched > last {
-            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            self.refuse(|refusals| &mut refusals.absurd_index);
             return;
         }
         follower.accepted(now, matched, first);
@@ -53,10 +53,10 @@ impl Raft {
     }
 
     pub(super) fn on_heartbeat_reply(&mut self, now: Tick, from: ReplicaId, round: u64) {
-        let patience = self.config.heartbeat_ticks;
+        let patience = self.config.heartbeat_ticks();
         let Ok(leading) = self.leading_mut() else { return };
         if !leading.reads.was_asked(round) {
-            self.refusals.absurd_index = self.refusals.absurd_index.saturating_add(1);
+            self.refuse(|refusals| &mut refusals.absurd_index);
             return;
         }
         if let Some(follower) = self.heard_from(now, from) {
@@ -86,12 +86,13 @@ impl Raft {
         if self.lost_its_quorum(now) {
             return self.become_follower(now, self.hard.term, None);
         }
-        let interval = self.config.heartbeat_ticks;
+        let interval = self.config.heartbeat_ticks();
         let round = leading.reads.round();
         // Entries that went within the interval said the same, except about reads.
         let wanted =
             |follower: &Progress| now.since(follower.entries_sent) >= interval || follower.round < round;
         self.send_heartbeats(wanted, fx);
+        self.durable.rest();
         if let Ok(leading) = self.leading_mut() {
             leading.heartbeat_at = now.after(interval);
         }
@@ -139,7 +140,7 @@ impl Raft {
     /// Whether no quorum was heard from for the longest election timeout (6.2): then others may be led by another.
     fn lost_its_quorum(&self, now: Tick) -> bool {
         let heard = self.reached(now.0, |follower| follower.heard.0);
-        now.since(Tick(heard)) > self.config.election_ticks_max
+        now.since(Tick(heard)) > self.config.election_ticks_max()
     }
 
     /// Commits what a quorum durably holds, if it is of this leader's term: older entries are committed by the no-op after
@@ -155,7 +156,7 @@ impl Raft {
     fn replicate(&mut self, now: Tick, fx: &mut Effects) {
         let State::Leader(leading) = &mut self.state else { return };
         let feed =
-            Feed { log: &self.log, config: &self.config, term: self.hard.term, commit: self.commit, now };
+            Feed { log: &self.log, knobs: &self.config, term: self.hard.term, commit: self.commit, now };
         for follower in &mut leading.progress {
             feed.serve(follower, fx);
         }
@@ -165,7 +166,7 @@ impl Raft {
 /// What a leader's followers are fed from.
 struct Feed<'a> {
     log: &'a LogShape,
-    config: &'a Config,
+    knobs: &'a Knobs,
     term: Term,
     commit: Index,
     now: Tick,
@@ -175,14 +176,14 @@ impl Feed<'_> {
     /// Names everything that may be sent to `follower` now.
     fn serve(&self, follower: &mut Progress, fx: &mut Effects) {
         let last = self.log.last().index;
-        while follower.may_send(last, self.config.inflight_messages_max) {
+        while follower.may_send(last, self.knobs.inflight_messages_max()) {
             let index = follower.next().prev();
             let Some(term) = self.log.term_at(index) else {
                 follower.await_snapshot();
                 fx.snapshot_for.push(follower.id);
                 return;
             };
-            let through = last.min(Index(index.0 + self.config.entries_per_message_max));
+            let through = last.min(Index(index.0 + self.knobs.entries_per_message_max()));
             follower.send(self.now, through);
             self.name(follower, LogPos { index, term }, through, fx);
         }
