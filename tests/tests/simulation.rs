@@ -1,92 +1,53 @@
 //! Whole stores under faults: whatever happens, nothing that was promised is lost. A failing seed is printed with the
 //! command that repeats it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-
 use skep_raftstore::store::Mutant;
-use skep_tests::sim::situations::full_disks;
+use skep_tests::sim::full_disks::full_disks;
+use skep_tests::sim::many::run_many;
 use skep_tests::sim::{self, Plan, Report};
 
 /// Seeds that every `cargo test` runs.
 const SEEDS: u64 = 400;
+/// And so many in which replicas move.
+const SEEDS_WITH_MOVES: u64 = 60;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |value| value.parse().expect("the variable holds a number"))
 }
 
-/// The run's report, or what went wrong and how to see it again.
-fn run(seed: u64, is_told: bool) -> Result<Report, String> {
-    let (report, result) = sim::run(seed, &Plan::default(), is_told);
-    result.map(|()| report).map_err(|violation| {
-        format!(
-            "seed {seed}, {violation}\nTo repeat it: SKEP_SIM_SEED={seed} cargo test -p skep-tests --test simulation \
-             -- one_seed --nocapture\n"
-        )
-    })
+/// Runs so many seeds; the violations that came of it are the test's message, each with the command that repeats it.
+fn run_all(count: u64, plan: &Plan) -> Report {
+    let summary = run_many(number("SKEP_SIM_FIRST", 1), count, plan);
+    let (hours, total) = (summary.hours(), &summary.total);
+    eprintln!("{count} seeds, {hours:.2} simulated hours: {total:?}");
+    let failed = summary.failures.len();
+    assert!(failed == 0, "{failed} seeds failed\n{}", summary.told(plan));
+    summary.total
 }
 
 #[test]
 fn nothing_is_lost_and_nothing_stale_is_read() {
-    let (first, count) = (number("SKEP_SIM_FIRST", 1), number("SKEP_SIM_SEEDS", SEEDS));
-    let next = AtomicU64::new(first);
-    let work = || {
-        let (mut total, mut failures) = (Report::default(), Vec::new());
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count {
-                return (total, failures);
-            }
-            match run(seed, false) {
-                Ok(report) => total += report,
-                Err(failure) => failures.push(failure),
-            }
-        }
-    };
-    // Each seed has one thread, and two seeds run at a time.
-    let ((mut total, mut failures), (more, others)) = thread::scope(|scope| {
-        let other = scope.spawn(work);
-        (work(), other.join().expect("no panic"))
-    });
-    total += more;
-    failures.extend(others);
-    println!("{count} seeds: {total:?}");
-    assert!(failures.is_empty(), "{} seeds failed\n{}", failures.len(), failures.join("\n"));
+    let count = number("SKEP_SIM_SEEDS", SEEDS);
+    let total = run_all(count, &Plan::default());
     assert!(count < SEEDS || total.installed > 0, "no snapshot reached anybody: {total:?}");
     assert!(count < SEEDS || total.splits > 0, "nothing was split: {total:?}");
-}
-
-/// Runs the seed named by SKEP_SIM_SEED, and tells what happens.
-#[test]
-fn one_seed() {
-    match run(number("SKEP_SIM_SEED", 1), true) {
-        Ok(report) => println!("{report:?}"),
-        Err(failure) => panic!("{failure}"),
-    }
 }
 
 #[test]
 fn the_same_seed_does_the_same() {
     for seed in [3, 4, 5] {
-        assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
+        let run = || sim::run(seed, &Plan::default(), false);
+        assert_eq!(run(), run(), "seed {seed}");
     }
 }
 
 /// Replicas move from store to store, and stores lose everything and are replaced: nothing that was acknowledged is lost.
 #[test]
 fn nothing_is_lost_while_replicas_move_and_stores_are_lost() {
-    let (first, count) = (number("SKEP_SIM_FIRST", 1), number("SKEP_SIM_MOVES", 60));
-    let plan = Plan { moves: true, ..Plan::default() };
-    let mut total = Report::default();
-    for seed in first..first + count {
-        let (report, result) = sim::run(seed, &plan, std::env::var_os("SKEP_SIM_TOLD").is_some());
-        if let Err(violation) = result {
-            panic!("seed {seed}, {violation}");
-        }
-        total += report;
-    }
-    println!("{count} seeds: {total:?}");
-    assert!(count < 60 || total.moved > 100 && total.lost > 5, "too little moves: {total:?}");
+    let count = number("SKEP_SIM_MOVES", SEEDS_WITH_MOVES);
+    let total = run_all(count, &Plan { moves: true, ..Plan::default() });
+    let is_much = total.moved > 100 && total.lost > 5;
+    assert!(count < SEEDS_WITH_MOVES || is_much, "too little moves: {total:?}");
 }
 
 /// Only the power fails, often, and everywhere at once: what was promised too early is gone then.

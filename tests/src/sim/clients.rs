@@ -9,8 +9,8 @@ use skep_engine::by_hand::Front;
 use skep_engine::{Answer, Command, Condition, Error, Expiry, ExpiryCondition, Stamp};
 
 use super::chance::Chance;
+use super::full_disks::Told;
 use super::linear::Operation;
-use super::situations::Told;
 
 /// The longest value, in bytes: with small messages a turn's writes fit into a small segment.
 const VALUE_BYTES_MAX: u64 = 900;

@@ -46,9 +46,11 @@ impl Ledger {
         self.broken.get_or_insert(what);
     }
 
-    /// At most one leader in a term of a region, and a commit index that never goes back in a life.
-    pub(super) fn saw(&mut self, store: StoreId, status: &RegionStatus) {
+    /// At most one leader in a term of a region, and a commit index that never goes back in a life. True if nobody was seen to
+    /// lead in that term before.
+    pub(super) fn saw(&mut self, store: StoreId, status: &RegionStatus) -> bool {
         let region = status.region;
+        let elections = self.elections;
         if let Some(why) = &status.stopped
             && self.damaged != Some(store)
         {
@@ -70,6 +72,7 @@ impl Ledger {
             let (before, now) = (before.0, status.commit.0);
             self.break_rule(format!("{region} on {store} was committed through {before}, now through {now}"));
         }
+        self.elections > elections
     }
 
     /// A replica that was removed never comes back.

@@ -8,19 +8,22 @@ mod chance;
 mod clients;
 mod clock;
 mod faults;
+pub mod full_disks;
 mod ledger;
 pub mod linear;
+pub mod many;
 mod moves;
 mod node;
 mod ordered;
 mod power;
 mod settings;
-pub mod situations;
 mod watched;
 mod world;
 
+use std::any::Any;
 use std::fmt;
 use std::ops::AddAssign;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use settings::Plan;
 use world::World;
@@ -86,10 +89,14 @@ impl AddAssign for Report {
     }
 }
 
-/// Runs one seed to its end, or to the first broken rule. `is_told`: prints what happens.
+/// Runs one seed to its end, or to the first broken rule; a panic breaks one. `is_told`: prints what happens, and nothing that
+/// depends on the machine.
 pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violation>) {
     let mut world = World::new(seed, plan, is_told);
-    let result = world.run();
+    let result = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| {
+        let what = format!("a panic: {}", words_of(&*panic));
+        Err(Violation { at_tick: world.now, what })
+    });
     let ledger = world.ledger.lock();
     let report = Report {
         trace: world.trace(),
@@ -109,6 +116,11 @@ pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violati
     };
     drop(ledger);
     (report, result)
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
 }
 
 impl fmt::Display for Violation {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use skep_engine::{RegionDescriptor, by_hand};
 use skep_raftstore::ids::{RegionId, StoreId, Tick};
+use skep_raftstore::store::RegionStatus;
 use skep_raftstore::transport::memory::MemoryNetwork;
 
 use super::chance::{Chance, mixed};
@@ -94,9 +95,10 @@ impl World {
         mixed(self.trace ^ self.network.trace_hash())
     }
 
+    #[expect(clippy::print_stdout, reason = "whoever asked for the story reads it there")]
     pub(super) fn note(&mut self, what: &str) {
         if self.is_told {
-            eprintln!("{:>6}  {what}", self.now);
+            println!("{:>6}  {what}", self.now);
         }
         what.bytes().for_each(|byte| self.hash(u64::from(byte)));
     }
@@ -204,9 +206,12 @@ impl World {
         } else if had_turn {
             let status = parts.region_status();
             let mut ledger = self.ledger.lock();
-            status.iter().for_each(|status| ledger.saw(id, status));
+            let elected: Vec<&RegionStatus> = status.iter().filter(|status| ledger.saw(id, status)).collect();
             ledger.hosts(id, &status);
             drop(ledger);
+            for status in elected {
+                self.note(&format!("{id} leads {} in term {}", status.region, status.term.0));
+            }
             self.moves.saw(&status);
         }
         self.check_ledger()

@@ -1,4 +1,4 @@
-//! Situations that are set up on purpose, each with what its clients are told.
+//! Disks that are filled up on purpose, and what clients are told then.
 
 use skep_raftstore::transport::memory::Link;
 

@@ -1,0 +1,65 @@
+//! The simulator's command line: many seeds, or the story of one.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use skep_tests::sim::many::{Summary, repeating, run_many};
+use skep_tests::sim::{self, Plan};
+
+/// Runs whole stores under faults: one seed decides everything.
+#[derive(Parser, Debug)]
+#[command(name = "skep-sim")]
+struct Args {
+    /// How many seeds to run, on all cores.
+    #[arg(long, default_value_t = 400, conflicts_with = "seed")]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1, conflicts_with = "seed")]
+    first: u64,
+    /// Runs this seed alone.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Prints what happens in it, and nothing that depends on the machine.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Replicas move from store to store and stores are lost, instead of regions being split.
+    #[arg(long)]
+    moves: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let plan = Plan { moves: args.moves, ..Plan::default() };
+    let is_right = match args.seed {
+        Some(seed) => run_one(seed, &plan, args.trace),
+        None => run_all(&args, &plan),
+    };
+    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_one(seed: u64, plan: &Plan, is_told: bool) -> bool {
+    let (report, result) = sim::run(seed, plan, is_told);
+    say(&format!("{report:#?}"));
+    if let Err(violation) = &result {
+        say(&format!("seed {seed}, {violation}\nTo repeat it: {}", repeating(seed, plan)));
+    }
+    result.is_ok()
+}
+
+fn run_all(args: &Args, plan: &Plan) -> bool {
+    let summary = run_many(args.first, args.seeds, plan);
+    say(&summary.told(plan));
+    let Summary { seeds, total, failures, .. } = &summary;
+    say(&format!("seeds: {seeds}, {} failed", failures.len()));
+    say(&format!("simulated hours: {:.2}", summary.hours()));
+    say(&format!("client operations: {}", total.operations));
+    say(&format!("simulated hours per hour: {:.0}", summary.speed()));
+    failures.is_empty()
+}
+
+#[expect(clippy::print_stdout, reason = "what the command line is for")]
+fn say(line: &str) {
+    if !line.is_empty() {
+        println!("{line}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Many seeds on all cores: what they did together, and which of them failed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::settings::Plan;
+use super::{Report, Violation, run};
+
+/// What many seeds came to.
+#[derive(Clone, Default, Debug)]
+pub struct Summary {
+    /// How many seeds.
+    pub seeds: u64,
+    /// All that they did.
+    pub total: Report,
+    /// Those that failed, in their order.
+    pub failures: Vec<(u64, Violation)>,
+    /// Time on the wall.
+    pub took: Duration,
+}
+
+impl Summary {
+    /// Simulated hours.
+    pub fn hours(&self) -> f64 {
+        self.total.seconds as f64 / 3600.0
+    }
+
+    /// Simulated hours in one hour on the wall.
+    pub fn speed(&self) -> f64 {
+        self.hours() / self.took.as_secs_f64().max(1e-9) * 3600.0
+    }
+
+    /// Each failure, with the one command that repeats it.
+    pub fn told(&self, plan: &Plan) -> String {
+        let told = |(seed, violation): &(u64, Violation)| {
+            format!("seed {seed}, {violation}\nTo repeat it: {}\n", repeating(*seed, plan))
+        };
+        self.failures.iter().map(told).collect()
+    }
+}
+
+/// The command that runs one seed again and tells what happens.
+pub fn repeating(seed: u64, plan: &Plan) -> String {
+    let moves = if plan.moves { " --moves" } else { "" };
+    format!("cargo run -p skep-tests --bin skep-sim -- --seed {seed} --trace{moves}")
+}
+
+/// Runs `count` seeds from `first` on, each on one thread, as many at a time as there are cores.
+pub fn run_many(first: u64, count: u64, plan: &Plan) -> Summary {
+    let began = Instant::now();
+    let next = AtomicU64::new(first);
+    let work = || {
+        let mut done = Summary::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return done;
+            }
+            let (report, result) = run(seed, plan, false);
+            done.seeds += 1;
+            done.total += report;
+            done.failures.extend(result.err().map(|violation| (seed, violation)));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut all = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().fold(Summary::default(), |mut all, worker| {
+            let done = worker.join().expect("panics are caught");
+            all.seeds += done.seeds;
+            all.total += done.total;
+            all.failures.extend(done.failures);
+            all
+        })
+    });
+    all.failures.sort_by_key(|(seed, _)| *seed);
+    all.took = began.elapsed();
+    all
+}
