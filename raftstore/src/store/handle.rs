@@ -51,7 +51,7 @@ struct Inner {
 impl StoreParts {
     /// Gives the parts their threads.
     pub fn spawn(self) -> Result<Store, OpenError> {
-        let StoreParts { workers, syncer, pool, mut keeper, shared, hosted } = self;
+        let StoreParts { workers, syncer, pool, mut keeper, shared, hosted, .. } = self;
         let mut threads = Vec::new();
         let id = shared.config.id;
         for mut worker in workers {

@@ -197,14 +197,16 @@ impl Worker {
         let replica = self.replica(slot);
         let Some(lane) = &mut replica.lane else { return false };
         let freed = lane.expire(now);
-        let is_lost = lane.target().is_none() && leader.is_some() || lane.stall(now);
+        let has_nobody = lane.target().is_none() && leader.is_some();
+        let is_stalled = !has_nobody && lane.stall(now);
         let is_empty = lane.is_empty();
         if is_empty {
             replica.lane = None;
             self.active_lanes.remove(&slot);
-        } else if is_lost {
+        } else if has_nobody || is_stalled {
             self.restart_lane(slot, leader, now);
         }
+        self.shared.counters.lanes_stalled.fetch_add(is_stalled.into(), Ordering::Relaxed);
         self.free(freed);
         !is_empty
     }

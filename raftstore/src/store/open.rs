@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use crossbeam_channel::unbounded;
-use skep_wal::{Batch, Disk, Wal, WalConfig};
+use skep_wal::{Batch, Disk, OpenReport, Wal, WalConfig};
 
 use super::birth::{BIRTH, Birth};
 use super::clock::Clock;
@@ -60,6 +60,7 @@ pub struct StoreParts {
     pub keeper: Keeper,
     pub(super) shared: Arc<Shared>,
     pub(super) hosted: Vec<Hosted>,
+    pub(super) log_report: OpenReport,
 }
 
 /// A region that the store hosts when it is opened.
@@ -95,7 +96,7 @@ impl StoreParts {
     ) -> Result<StoreParts, OpenError> {
         let Surroundings { clock, transport, factory, inboxes, watcher } = around;
         let log_config = disks.log_config.clone();
-        let (wal, _report) = Wal::open(disks.log, disks.log_config)?;
+        let (wal, log_report) = Wal::open(disks.log, disks.log_config)?;
         let wal = Arc::new(wal);
         let snapshots = disks.snapshots;
         let (checkpoints, known) =
@@ -141,7 +142,7 @@ impl StoreParts {
             maintain: maintain(shared.wal.clone(), shared.sync.clone(), shared.inboxes.clone()),
             limits: KeeperLimits::default(),
         });
-        Ok(StoreParts { workers, syncer, pool, keeper, shared, hosted })
+        Ok(StoreParts { workers, syncer, pool, keeper, shared, hosted, log_report })
     }
 
     /// A way to submit commands that outlives this.
@@ -173,6 +174,16 @@ impl StoreParts {
     /// Why the store stopped, if it did.
     pub fn failed(&self) -> Option<String> {
         self.shared.inboxes.is_stopped().then(|| self.shared.inboxes.stop_reason())
+    }
+
+    /// Totals since it was opened.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// What opening the log found.
+    pub const fn log_report(&self) -> &OpenReport {
+        &self.log_report
     }
 
     /// The regions that the store hosted when it was opened.

@@ -17,6 +17,8 @@ pub struct Counters {
     pub syncs: AtomicU64,
     /// Messages for regions that are not here, or from senders that are not who they say.
     pub messages_unknown: AtomicU64,
+    /// Lanes that heard nothing for so long that they sent everything again.
+    pub lanes_stalled: AtomicU64,
     /// Tasks that the keeper had no room for.
     pub keeper_busy: AtomicU64,
 }

@@ -50,11 +50,15 @@ fn run_all(args: &Args, plan: &Plan) -> bool {
     let summary = run_many(args.first, args.seeds, plan);
     say(&summary.told(plan));
     let Summary { seeds, total, failures, .. } = &summary;
+    let (tame, missing) = (summary.tame(plan), total.reached.missing(plan).len());
+    say(&format!("situations reached, and in how many seeds:\n{}", total.reached));
+    tame.iter().for_each(|why| say(why));
     say(&format!("seeds: {seeds}, {} failed", failures.len()));
     say(&format!("simulated hours: {:.2}", summary.hours()));
     say(&format!("client operations: {}", total.operations));
+    say(&format!("situations reached: {}, {missing} missing", total.reached.len()));
     say(&format!("simulated hours per hour: {:.0}", summary.speed()));
-    failures.is_empty()
+    failures.is_empty() && tame.is_none()
 }
 
 #[expect(clippy::print_stdout, reason = "what the command line is for")]

@@ -11,6 +11,7 @@ use skep_raftstore::transport::memory::{Crash, Link};
 use skep_wal::{Disk, Wal};
 
 use super::clock::RIGHT;
+use super::situations::Situation;
 use super::world::World;
 
 /// A store that is down stays so for so long, in ticks.
@@ -36,6 +37,7 @@ enum Fault {
     SnapshotSyncFails,
     DiskFull,
     SlowSyncs,
+    SlowKeeper,
     Pause,
     ClockDrift,
     ClockJump,
@@ -50,7 +52,7 @@ enum Fault {
     Lose,
 }
 
-const ANY: [Fault; 25] = [
+const ANY: [Fault; 26] = [
     Fault::PowerCut,
     Fault::PowerCutSoon,
     Fault::PowerCutSoon,
@@ -60,6 +62,7 @@ const ANY: [Fault; 25] = [
     Fault::SnapshotSyncFails,
     Fault::DiskFull,
     Fault::SlowSyncs,
+    Fault::SlowKeeper,
     Fault::Pause,
     Fault::ClockDrift,
     Fault::ClockJump,
@@ -80,7 +83,7 @@ const ANY: [Fault; 25] = [
 /// What there is besides, and instead of splits, where replicas move.
 const MOVES: [Fault; 4] = [Fault::Move, Fault::Move, Fault::Move, Fault::Lose];
 /// So many of all faults are no splits: those stand at the end.
-const NO_SPLITS: usize = 20;
+const NO_SPLITS: usize = 21;
 const POWER: [Fault; 5] =
     [Fault::PowerCut, Fault::AllPowerCut, Fault::AllPowerCut, Fault::Split, Fault::Split];
 
@@ -104,7 +107,12 @@ impl World {
         let seed = self.chance.bits();
         match fault {
             Fault::PowerCut => self.cut_power(at),
-            Fault::AllPowerCut => (0..self.nodes.len()).for_each(|at| self.cut_power(at)),
+            Fault::AllPowerCut => {
+                if self.nodes.iter().all(|node| node.parts.is_some()) {
+                    self.mark(Situation::AllDown);
+                }
+                (0..self.nodes.len()).for_each(|at| self.cut_power(at));
+            }
             Fault::PowerCutSoon => {
                 let changes = self.chance.within(0..=30);
                 self.nodes[at].power.light_fuse(changes, seed);
@@ -123,6 +131,7 @@ impl World {
             }
             Fault::DiskFull => self.fill_disk(at),
             Fault::SlowSyncs => self.nodes[at].syncs_from = self.now + self.chance.within(10..=300),
+            Fault::SlowKeeper => self.nodes[at].keeps_from = self.now + self.chance.within(10..=400),
             Fault::Pause => self.nodes[at].paused_until = self.now + self.chance.within(5..=400),
             Fault::ClockDrift => {
                 self.nodes[at].rate = self.chance.within(RIGHT * 7 / 10..=RIGHT * 13 / 10);
@@ -145,10 +154,25 @@ impl World {
         }
     }
 
+    /// A snapshot arrives: sometimes the keeper gets no time there, and the power of its sender goes before it is in force.
+    pub(super) fn disturb_snapshots(&mut self) {
+        let Some((at, from)) = self.ledger.lock().sightings.snapshot_under_way.take() else { return };
+        let node_of = |id: StoreId| self.nodes.iter().position(|node| node.id == id);
+        let (Some(at), Some(from)) = (node_of(at), node_of(from)) else { return };
+        if !self.settings.plan.only_power_cuts && self.chance.one_in(5) {
+            self.note(&format!("power cut {from}, which sent a snapshot to {at}"));
+            self.nodes[at].keeps_from = self.now + self.chance.within(150..=500);
+            self.cut_power(from);
+        }
+    }
+
     /// The power of one machine goes; what its store had sent may arrive yet.
     pub(super) fn cut_power(&mut self, at: usize) {
         if self.nodes[at].parts.is_some() {
             let seed = self.chance.bits();
+            if self.disk_frees_at[at] == u64::MAX {
+                self.ledger.lock().sightings.loses_power(self.nodes[at].id);
+            }
             self.nodes[at].power.cut(seed);
             self.take_down(at);
         }
@@ -265,6 +289,7 @@ impl World {
             let region = self.chance.pick(&status);
             let to = self.chance.pick(&region.membership.voters);
             if let Some(parts) = &self.nodes[at].parts {
+                self.ledger.lock().sightings.transfer_asked(&region, to);
                 parts.transfer_leadership(region.region, to);
             }
         }
@@ -311,6 +336,7 @@ impl World {
             node.rate = RIGHT;
             node.paused_until = 0;
             node.syncs_from = 0;
+            node.keeps_from = 0;
             node.starts_at = node.starts_at.min(self.now + 1);
             node.power.log_disk().fail_sync(u64::MAX, false);
             node.power.snapshot_disk().fail_sync(u64::MAX, false);

@@ -8,6 +8,7 @@ use skep_raftstore::raft::{LogPos, Role};
 use skep_raftstore::store::RegionStatus;
 
 use super::chance::mixed;
+use super::sightings::Sightings;
 
 /// See the page of this file. The first broken rule is kept, in words.
 #[derive(Default)]
@@ -29,6 +30,7 @@ pub(super) struct Ledger {
     buried: BTreeSet<(RegionId, ReplicaId)>,
     /// The store whose log was damaged: replicas may stop there, until they are replaced.
     pub(super) damaged: Option<StoreId>,
+    pub(super) sightings: Sightings,
     pub(super) broken: Option<String>,
     pub(super) elections: u64,
     pub(super) applied: u64,
@@ -109,6 +111,14 @@ impl Ledger {
         }
     }
 
+    /// An entry was answered.
+    pub(super) fn applied(&mut self, region: RegionId, entry: &Committed, answer: &[u8]) {
+        if let Some(origin) = entry.origin {
+            let answer = answer.iter().fold(1, |hash, byte| mixed(hash ^ u64::from(*byte)));
+            self.sightings.applied(region, entry.index.0, origin, answer);
+        }
+    }
+
     /// A machine stands at `at` with this digest: replicas are equal at equal index.
     pub(super) fn stands(&mut self, store: StoreId, region: RegionId, at: LogPos, digest: u64) {
         self.states.insert((store, region), (at, digest));
@@ -140,16 +150,18 @@ impl Ledger {
     }
 
     /// A machine took over the state of a checkpoint or snapshot.
-    pub(super) fn restored(&mut self) {
+    pub(super) fn restored(&mut self, store: StoreId, region: RegionId, at: Index) {
         if self.is_opening {
             self.reopened += 1;
         } else {
             self.installed += 1;
+            self.sightings.installed((store, region), at);
         }
     }
 
     /// The store's process is gone.
     pub(super) fn gone(&mut self, store: StoreId) {
+        self.sightings.gone(store);
         self.commits.retain(|(_, replica), _| replica.store() != store);
         self.hosted.remove(&store);
         self.buried.retain(|(_, replica)| replica.store() != store);

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::settings::Plan;
+use super::situations::SEEDS_THAT_REACH_ALL;
 use super::{Report, Violation, run};
 
 /// What many seeds came to.
@@ -29,6 +30,14 @@ impl Summary {
     /// Simulated hours in one hour on the wall.
     pub fn speed(&self) -> f64 {
         self.hours() / self.took.as_secs_f64().max(1e-9) * 3600.0
+    }
+
+    /// What is wrong with all of them together: situations that so many seeds must come to and did not.
+    pub fn tame(&self, plan: &Plan) -> Option<String> {
+        let missing = self.total.reached.missing(plan);
+        let is_enough = self.seeds >= SEEDS_THAT_REACH_ALL && self.failures.is_empty();
+        let words: Vec<&str> = missing.into_iter().map(|situation| situation.words()).collect();
+        (is_enough && !words.is_empty()).then(|| format!("never reached: {}", words.join("; ")))
     }
 
     /// Each failure, with the one command that repeats it.

@@ -17,6 +17,9 @@ mod node;
 mod ordered;
 mod power;
 mod settings;
+mod sightings;
+pub mod situations;
+mod tap;
 mod watched;
 mod world;
 
@@ -26,6 +29,7 @@ use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use settings::Plan;
+use situations::Reached;
 use world::World;
 
 /// A rule that was broken.
@@ -68,6 +72,8 @@ pub struct Report {
     pub lost: u64,
     /// Keys whose history was too hard to be searched to the end.
     pub too_hard: u64,
+    /// The situations that it came to.
+    pub reached: Reached,
 }
 
 impl AddAssign for Report {
@@ -86,6 +92,7 @@ impl AddAssign for Report {
         self.moved += more.moved;
         self.lost += more.lost;
         self.too_hard += more.too_hard;
+        self.reached += more.reached;
     }
 }
 
@@ -113,6 +120,7 @@ pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violati
         moved: world.moves.done,
         lost: world.moves.losses(),
         too_hard: world.too_hard,
+        reached: ledger.sightings.reached.clone(),
     };
     drop(ledger);
     (report, result)

@@ -93,9 +93,9 @@ impl Moves {
         self.wanted.iter().map(|wanted| format!("wanted: {} {:?}\n", wanted.region, wanted.step)).collect()
     }
 
-    fn want(&mut self, region: RegionId, from: StoreId, to: StoreId) {
+    fn want(&mut self, region: RegionId, from: StoreId, to: Option<StoreId>) {
         self.number += 1;
-        let step = Move { from: Some(from), to: Some(to) };
+        let step = Move { from: Some(from), to };
         self.wanted.push(Wanted { number: self.number, region, step, ask_at: 0 });
     }
 
@@ -108,10 +108,22 @@ impl Moves {
             if let Some((store, at)) = self.lost.iter().find(|(store, _)| on(*store))
                 && !is_wanted
             {
-                lacking.push((*region, *store, stores[*at]));
+                lacking.push((*region, *store, Some(stores[*at])));
             }
         }
         lacking.into_iter().for_each(|(region, from, to)| self.want(region, from, to));
+    }
+
+    /// A request for a step may arrive when the move was brought to its end long ago, and undone: then it begins another one,
+    /// which nobody goes on with. Its learner is not wanted.
+    fn want_no_strays(&mut self) {
+        let mut strays = Vec::new();
+        for (region, known) in &self.known {
+            let is_wanted = self.wanted.iter().any(|wanted| wanted.region == *region);
+            let learner = known.membership.learners.first().filter(|_| !is_wanted);
+            strays.extend(learner.map(|learner| (*region, learner.store())));
+        }
+        strays.into_iter().for_each(|(region, store)| self.want(region, store, None));
     }
 }
 
@@ -129,7 +141,7 @@ impl World {
             self.nodes.iter().map(|node| node.id).filter(|id| !members.contains(id)).collect();
         if !others.is_empty() && !self.moves.wanted.iter().any(|wanted| wanted.region == region) {
             let (from, to) = (self.chance.pick(&members), self.chance.pick(&others));
-            self.moves.want(region, from, to);
+            self.moves.want(region, from, Some(to));
         }
     }
 
@@ -162,6 +174,9 @@ impl World {
         }
         let stores: Vec<StoreId> = self.nodes.iter().map(|node| node.id).collect();
         self.moves.want_replacements(&stores);
+        if self.is_healed && self.nodes.iter().all(|node| node.parts.is_some()) {
+            self.moves.want_no_strays();
+        }
         for at in 0..self.moves.wanted.len() {
             if self.moves.wanted[at].ask_at <= self.now {
                 self.ask_for_step(at);

@@ -6,7 +6,6 @@ use parking_lot::Mutex;
 use skep_engine::by_hand::Front;
 use skep_raftstore::ids::{Life, StoreId};
 use skep_raftstore::store::{Birth, Clock, Disks, Inboxes, OpenError, StoreConfig, StoreParts, Surroundings};
-use skep_raftstore::transport::Receiver;
 use skep_raftstore::transport::memory::MemoryNetwork;
 
 use super::chance::Chance;
@@ -14,6 +13,7 @@ use super::clock::{RIGHT, SimClock};
 use super::ledger::Ledger;
 use super::power::Power;
 use super::settings::Settings;
+use super::tap::{Receiving, Sending};
 use super::watched::WatchedMachines;
 
 /// See the page of this file.
@@ -34,8 +34,12 @@ pub(super) struct Node {
     pub(super) paused_until: u64,
     /// Until when its log's disk answers no sync.
     pub(super) syncs_from: u64,
+    /// Until when its keeper gets no time: snapshots wait.
+    pub(super) keeps_from: u64,
     /// Whether it may stop for a reason of its own: its disk was made to fail.
     pub(super) may_fail: bool,
+    /// Whether its last life ended with a failed sync.
+    pub(super) has_failed: bool,
 }
 
 /// What a store's process does next.
@@ -61,14 +65,16 @@ impl Node {
             starts_at: 0,
             paused_until: 0,
             syncs_from: 0,
+            keeps_from: 0,
             may_fail: false,
+            has_failed: false,
         }
     }
 
     /// Its disks are gone; another store begins on new ones, with nothing.
     pub(super) fn begin_anew(&mut self, id: StoreId, seed: u64) {
         (self.id, self.power, self.life, self.births) = (id, Power::new(seed), 0, Vec::new());
-        (self.syncs_from, self.may_fail) = (0, false);
+        (self.syncs_from, self.keeps_from, self.may_fail) = (0, 0, false);
     }
 
     /// The next life of its process begins.
@@ -88,7 +94,11 @@ impl Node {
             Disks { log: self.power.log(), snapshots: self.power.snapshots(), log_config: settings.log() };
         let around = Surroundings {
             clock: self.clock.clone(),
-            transport: network.endpoint(self.id),
+            transport: Arc::new(Sending {
+                store: self.id,
+                transport: network.endpoint(self.id),
+                ledger: ledger.clone(),
+            }),
             factory: Arc::new(WatchedMachines::new(self.id, ledger.clone())),
             inboxes: inboxes.clone(),
             watcher: Arc::new(front.clone()),
@@ -100,7 +110,8 @@ impl Node {
         let parts = parts?;
         front.open(&parts);
         (self.parts, self.front) = (Some(parts), front);
-        network.attach(self.id, inboxes as Arc<dyn Receiver>);
+        let receiver = Receiving { store: self.id, receiver: inboxes, ledger: ledger.clone() };
+        network.attach(self.id, Arc::new(receiver));
         Ok(())
     }
 
@@ -116,7 +127,8 @@ impl Node {
             0..=5 => Slice::Turn(chance.below(workers as u64) as usize),
             6 | 7 if self.syncs_from <= now && chance.below(100) < sync_percent => Slice::Sync,
             6..=9 => Slice::Apply,
-            _ => Slice::Keep,
+            10.. if self.keeps_from <= now => Slice::Keep,
+            _ => Slice::Apply,
         }
     }
 

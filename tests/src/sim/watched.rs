@@ -62,6 +62,7 @@ impl StateMachine for Watched {
         self.machine.apply(batch, replies)?;
         for (entry, reply) in batch.iter().zip(&replies[before..]) {
             self.answers(&entry.body, reply);
+            self.ledger.lock().applied(self.region, entry, reply);
         }
         self.tell();
         Ok(())
@@ -95,7 +96,7 @@ impl StateMachine for Watched {
 
     fn restore(&mut self, from: &mut dyn io::Read) -> Result<(), Fatal> {
         self.machine.restore(from)?;
-        self.ledger.lock().restored();
+        self.ledger.lock().restored(self.store, self.region, self.machine.applied().index);
         self.tell();
         Ok(())
     }

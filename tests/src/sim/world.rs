@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -15,8 +16,9 @@ use super::clients::Clients;
 use super::ledger::Ledger;
 use super::linear::Verdict;
 use super::moves::Moves;
-use super::node::Node;
+use super::node::{Node, Slice};
 use super::settings::{Plan, Settings};
+use super::situations::Situation;
 use super::{Violation, linear, ordered};
 
 /// Each region has so many replicas, at first on the first so many stores.
@@ -111,6 +113,7 @@ impl World {
     pub(super) fn run(&mut self) -> Result<(), Violation> {
         while self.now < self.settings.plan.fault_ticks {
             self.maybe_fault();
+            self.disturb_snapshots();
             self.free_disks();
             self.tick()?;
             self.ask_all();
@@ -118,6 +121,12 @@ impl World {
         self.heal();
         self.read_everything()?;
         self.agree()?;
+        if self.moves.losses() > 0 {
+            self.mark(Situation::StoreReplaced);
+        }
+        if self.clients.told().refused > 0 {
+            self.mark(Situation::DiskFull);
+        }
         self.explain()
     }
 
@@ -166,6 +175,7 @@ impl World {
         let started = self.nodes[at].start(&self.settings, &self.network, &self.ledger, seed);
         match started {
             Ok(()) => {
+                self.opened(at);
                 if self.settings.plan.moves {
                     self.tell_regions(at);
                 }
@@ -173,6 +183,7 @@ impl World {
             }
             Err(_) if self.nodes[at].power.is_off() => {
                 self.crashes += 1;
+                self.mark(Situation::PowerWhileOpening);
                 self.nodes[at].starts_at = self.now + self.chance.within(1..=100);
                 Ok(())
             }
@@ -186,9 +197,26 @@ impl World {
         }
     }
 
+    pub(super) fn mark(&self, situation: Situation) {
+        self.ledger.lock().sightings.mark(situation);
+    }
+
+    /// What can be seen of a store that has just been opened.
+    fn opened(&mut self, at: usize) {
+        if std::mem::take(&mut self.nodes[at].has_failed) {
+            self.mark(Situation::SyncFailed);
+        }
+        let parts = self.nodes[at].parts.as_ref();
+        if parts.is_some_and(|parts| parts.log_report().torn_tail.is_some()) {
+            self.mark(Situation::TornTail);
+        }
+    }
+
     fn run_slice(&mut self, at: usize) -> Result<(), Violation> {
         let slice = self.nodes[at].draw_slice(&mut self.chance, self.settings.sync_percent, self.now);
+        let splits = self.ledger.lock().splits;
         let had_turn = self.nodes[at].run(slice);
+        self.observe(at, slice, splits);
         if self.nodes[at].power.is_off() {
             self.note(&format!("power is gone {at}"));
             self.take_down(at);
@@ -202,6 +230,7 @@ impl World {
                 return self.broken(format!("{id} failed: {why}"));
             }
             self.note(&format!("failed {at}"));
+            self.nodes[at].has_failed = true;
             self.replace_process(at);
         } else if had_turn {
             let status = parts.region_status();
@@ -213,8 +242,25 @@ impl World {
                 self.note(&format!("{id} leads {} in term {}", status.region, status.term.0));
             }
             self.moves.saw(&status);
+            self.ledger.lock().sightings.saw(id, status);
         }
         self.check_ledger()
+    }
+
+    /// What can be seen of a store that has just had a slice. There were so many splits before.
+    fn observe(&self, at: usize, slice: Slice, splits: u64) {
+        let Some(parts) = &self.nodes[at].parts else { return };
+        let is_stalled = parts.counters().lanes_stalled.load(Ordering::Relaxed) > 0;
+        let mut ledger = self.ledger.lock();
+        if matches!(slice, Slice::Sync) {
+            ledger.sightings.synced(self.nodes[at].id);
+        }
+        if is_stalled {
+            ledger.sightings.mark(Situation::LaneStalled);
+        }
+        if ledger.splits > splits && self.nodes.iter().any(|node| node.parts.is_none()) {
+            ledger.sightings.mark(Situation::SplitWhileAway);
+        }
     }
 
     /// A store that has stopped for good is ended; sometimes the whole machine is.
