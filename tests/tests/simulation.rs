@@ -1,7 +1,6 @@
 //! Whole stores under faults: whatever happens, nothing that was promised is lost. A failing seed is printed with the
 //! command that repeats it.
 
-use skep_raftstore::store::Mutant;
 use skep_tests::sim::full_disks::full_disks;
 use skep_tests::sim::many::run_many;
 use skep_tests::sim::{self, Plan};
@@ -43,40 +42,6 @@ fn the_same_seed_does_the_same() {
 #[test]
 fn nothing_is_lost_while_replicas_move_and_stores_are_lost() {
     run_all(number("SKEP_SIM_MOVES", SEEDS_WITH_MOVES), &Plan { moves: true, ..Plan::default() });
-}
-
-/// Only the power fails, often, and everywhere at once: what was promised too early is gone then.
-fn crash_heavy() -> Plan {
-    Plan { fault_ticks: 1500, fault_every: 100, only_power_cuts: true, ..Plan::default() }
-}
-
-/// The first of 30 seeds in which a wrong build breaks a rule.
-fn caught(plan: &Plan) -> Option<(u64, String)> {
-    (1..=30)
-        .find_map(|seed| sim::run(seed, plan, false).1.err().map(|violation| (seed, violation.to_string())))
-}
-
-#[test]
-fn a_right_build_survives_what_catches_the_wrong_ones() {
-    assert_eq!(caught(&crash_heavy()), None);
-}
-
-#[test]
-fn a_store_that_answers_before_the_sync_is_caught() {
-    let found = caught(&Plan { store_mutant: Some(Mutant::ReplyEarly), ..crash_heavy() });
-    println!("{:?}", found.expect("a store that answers before the sync was not caught"));
-}
-
-#[test]
-fn a_log_that_skips_the_sync_is_caught() {
-    let found = caught(&Plan { wal_mutant: Some(skep_wal::Mutant::SkipSync), ..crash_heavy() });
-    println!("{:?}", found.expect("a log that skips the sync was not caught"));
-}
-
-#[test]
-fn a_region_that_does_not_wait_for_what_was_split_off_is_caught() {
-    let found = caught(&Plan { store_mutant: Some(Mutant::ForgetChildren), ..crash_heavy() });
-    println!("{:?}", found.expect("a region that forgets its children was not caught"));
 }
 
 /// Where so many disks are full that no quorum is left, writes are refused in words at once and reads go on; where a quorum has

@@ -57,6 +57,38 @@ pub enum Mutant {
     ReadUnchecked,
 }
 
+#[cfg(feature = "mutants")]
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Mutant] = &[
+        Mutant::SkipSync,
+        Mutant::SyncToldEarly,
+        Mutant::SyncToldTooFar,
+        Mutant::SyncNewestOnly,
+        Mutant::SyncAgain,
+        Mutant::WatermarkTooFar,
+        Mutant::NoRepeats,
+        Mutant::NoReserve,
+        Mutant::NamesNotSynced,
+        Mutant::TornFrameKept,
+        Mutant::LaterFrameProves,
+        Mutant::DamageIsTorn,
+        Mutant::HoleMarksNobody,
+        Mutant::ReadFromCache,
+        Mutant::GroundNotSynced,
+        Mutant::TailNotSynced,
+        Mutant::GroupNotWhole,
+        Mutant::SaltUnchecked,
+        Mutant::PlaceUnchecked,
+        Mutant::BodiesUnchecked,
+        Mutant::RecycledEarly,
+        Mutant::RecycledWhileRead,
+        Mutant::CarriedReplaces,
+        Mutant::CarriedStale,
+        Mutant::ReadUnchecked,
+    ];
+}
+
 /// Which build of the log runs: the right one, unless a test asked for another.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Build {

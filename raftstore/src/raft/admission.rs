@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::core::Raft;
 use super::effects::Effects;
 use super::message::{Body, Message};
+use super::mutant::Mutant;
 use super::types::{Index, LogPos, ReplicaId, Term, Tick};
 
 /// No cluster lives long enough for more elections or entries. Leaves room for arithmetic.
@@ -20,6 +21,7 @@ impl Raft {
             return self.answer_blank(from, term, &body, fx);
         }
         match term.cmp(&self.hard.term) {
+            Ordering::Less if self.build.is(Mutant::CountsOldAnswers) && is_answer(&body) => {}
             Ordering::Less => return self.answer_outdated(from, &body, fx),
             Ordering::Equal => {}
             Ordering::Greater => match self.meaning_of_newer_term(now, from, &body) {
@@ -61,7 +63,8 @@ impl Raft {
     /// Judges what can be judged without knowing the role.
     fn admits(&mut self, message: &Message) -> bool {
         let Message { from, to, term, body } = message;
-        let is_stranger = !self.blank && !self.may_say(*from, *term, body);
+        let hears_all = self.blank || self.build.is(Mutant::HearsStrangers);
+        let is_stranger = !hears_all && !self.may_say(*from, *term, body);
         if *to != self.config.id || *from == self.config.id {
             self.refuse(|refusals| &mut refusals.misdirected);
         } else if is_stranger {
@@ -104,6 +107,7 @@ impl Raft {
 
     fn meaning_of_newer_term(&self, now: Tick, from: ReplicaId, body: &Body) -> NewerTerm {
         match body {
+            Body::PreVote { .. } if self.build.is(Mutant::PreVoteBinds) => NewerTerm::Adopt(None),
             Body::PreVote { .. } | Body::PreVoteReply { granted: true } => NewerTerm::Question,
             Body::Vote { transfer, .. } if !transfer && self.has_live_leader(now) => NewerTerm::Ignore,
             Body::Append { .. } | Body::Heartbeat { .. } | Body::TimeoutNow => NewerTerm::Adopt(Some(from)),
@@ -125,6 +129,21 @@ enum NewerTerm {
     Question,
     /// To be in it, behind this leader if the message comes from one.
     Adopt(Option<ReplicaId>),
+}
+
+fn is_answer(body: &Body) -> bool {
+    match body {
+        Body::PreVoteReply { .. }
+        | Body::VoteReply { .. }
+        | Body::AppendAccepted { .. }
+        | Body::AppendRejected { .. }
+        | Body::HeartbeatReply { .. } => true,
+        Body::PreVote { .. }
+        | Body::Vote { .. }
+        | Body::Append { .. }
+        | Body::Heartbeat { .. }
+        | Body::TimeoutNow => false,
+    }
 }
 
 /// Whether some correct replica could have sent these numbers.

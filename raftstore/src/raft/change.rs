@@ -2,9 +2,10 @@
 
 use super::core::{Raft, State};
 use super::effects::Effects;
-use super::event::ChangeRefusal;
+use super::event::{ChangeRefusal, ProposeRefusal};
 use super::membership::Membership;
 use super::message::Body;
+use super::mutant::Mutant;
 use super::progress::{Pace, Progress};
 use super::types::{Index, LogPos, Payload, ReplicaId, Tick};
 
@@ -20,11 +21,19 @@ impl Raft {
         target: Membership,
         fx: &mut Effects,
     ) -> Result<Index, ChangeRefusal> {
-        self.may_propose().map_err(ChangeRefusal::NotNow)?;
-        if self.is_changing() {
+        match self.may_propose() {
+            Err(ProposeRefusal::NotReady) if self.build.is(Mutant::ChangesTooSoon) => {}
+            may => may.map_err(ChangeRefusal::NotNow)?,
+        }
+        let overlaps = self.is_changing() && self.build.is(Mutant::ChangesOverlap);
+        if self.is_changing() && !overlaps {
             return Err(ChangeRefusal::UnderWay);
         }
-        let next = self.membership().towards(target)?;
+        let next = if overlaps {
+            self.membership().left().towards(target)?
+        } else {
+            self.membership().towards(target)?
+        };
         if let Some(late) = next.new_voters(self.membership()).find(|learner| !self.is_caught_up(*learner)) {
             return Err(ChangeRefusal::NotCaughtUp(late));
         }
@@ -47,7 +56,7 @@ impl Raft {
     /// A joint configuration that is committed is left, by whoever leads then.
     pub(super) fn leave_joint(&mut self, now: Tick, fx: &mut Effects) {
         if self.membership().is_joint()
-            && self.memberships.since() <= self.commit
+            && (self.memberships.since() <= self.commit || self.build.is(Mutant::LeavesJointEarly))
             && self.may_propose().is_ok()
         {
             let next = self.membership().left();
@@ -58,7 +67,8 @@ impl Raft {
     /// A leader without a vote leads until it is committed that it has none; then it goes, and says who is to follow.
     pub(super) fn resign_if_removed(&mut self, now: Tick, fx: &mut Effects) {
         let has_vote = self.membership().is_voter(self.config.id);
-        if has_vote || self.memberships.since() > self.commit || !matches!(self.state, State::Leader(_)) {
+        let is_early = self.memberships.since() > self.commit && !self.build.is(Mutant::GoesTooEarly);
+        if has_vote || is_early || !matches!(self.state, State::Leader(_)) {
             return;
         }
         if let Some(next) = self.readiest_voter() {

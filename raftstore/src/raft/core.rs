@@ -9,6 +9,7 @@ use super::leading::Leading;
 use super::log_shape::LogShape;
 use super::memberships::Memberships;
 use super::message::{Body, Message};
+use super::mutant::{Build, Mutant};
 use super::types::{
     Entry, EntryKind, HardState, Index, LogPos, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
 };
@@ -35,6 +36,7 @@ pub struct Raft {
     pub(super) blank: bool,
     pub(super) timer: ElectionTimer,
     pub(super) refusals: Refusals,
+    pub(super) build: Build,
     /// The standing that was told last; in three parts, which takes less room.
     reported_role: Role,
     reported_term: Term,
@@ -81,9 +83,16 @@ impl Raft {
             blank: start.blank,
             timer: ElectionTimer::new(&config, seed, now),
             refusals: Refusals::default(),
+            build: Build::default(),
             log,
             config,
         }
+    }
+
+    /// The same replica, built wrong, for tests that must notice it.
+    #[cfg(feature = "mutants")]
+    pub fn wrong(self, mutant: Option<Mutant>) -> Raft {
+        Raft { build: Build::wrong(mutant), ..self }
     }
 
     /// Takes one event. What it asks for is in `fx` after [`flush`](Raft::flush).
@@ -120,7 +129,9 @@ impl Raft {
             fx.brought = Some(brought);
         }
         if self.durable.hard_state_changed() {
-            fx.hard_state = Some(self.hard);
+            let is_blind = self.build.is(Mutant::VoteNotWritten);
+            let vote = self.hard.vote.filter(|_| !is_blind);
+            fx.hard_state = Some(HardState { vote, ..self.hard });
         }
         if fx.hard_state.is_some() || fx.restart.is_some() || !fx.append.is_empty() || !fx.held.is_empty() {
             fx.write = Some(self.durable.issue(self.log.last().index));
@@ -146,9 +157,10 @@ impl Raft {
     /// Asks for a point of the log that contains everything acknowledged so far (6.4). All reads between two flushes share
     /// one round of messages. A read is forgotten when this replica stops leading: `fx.standing` says so.
     pub fn read(&mut self, _now: Tick, id: ReadId, _fx: &mut Effects) -> Result<(), ProposeRefusal> {
-        let commit = self.commit;
+        let (commit, is_hasty) = (self.commit, self.build.is(Mutant::ReadsTooSoon));
         let leading = self.leading_mut()?;
-        leading.reads.add(id, commit.max(leading.noop));
+        let own = if is_hasty { commit } else { leading.noop };
+        leading.reads.add(id, commit.max(own));
         Ok(())
     }
 
@@ -175,7 +187,8 @@ impl Raft {
     /// Acknowledges everything through `matched`, as soon as it is durable.
     pub(super) fn acknowledge(&self, to: ReplicaId, matched: Index, fx: &mut Effects) {
         let body = Body::AppendAccepted { matched };
-        self.durable.post(Message { from: self.config.id, to, term: self.hard.term, body }, matched, fx);
+        let promised = if self.build.is(Mutant::AcknowledgesEarly) { Index(0) } else { matched };
+        self.durable.post(Message { from: self.config.id, to, term: self.hard.term, body }, promised, fx);
     }
 
     /// Counts a message that changes nothing.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use super::effects::Effects;
 use super::message::Message;
+use super::mutant::{Build, Mutant};
 use super::types::{Index, WriteSeq};
 
 /// The writes of one replica: which are asked for, which are done.
@@ -74,17 +75,20 @@ impl Durable {
     }
 
     /// The log now ends before `from`.
-    pub(super) fn truncate(&mut self, from: Index) {
+    pub(super) fn truncate(&mut self, from: Index, build: Build) {
         let last = from.prev();
         self.through = self.through.min(last);
+        if build.is(Mutant::LateWriteVouches) {
+            return;
+        }
         self.oldest = self.oldest.min(last);
         let later = self.later.iter_mut().flat_map(|later| later.iter_mut().rev());
         later.take_while(|write| **write > last).for_each(|write| *write = last);
     }
 
     /// The log was replaced: no write on its way says anything about the new one.
-    pub(super) fn restart(&mut self) {
-        self.truncate(Index(0));
+    pub(super) fn restart(&mut self, build: Build) {
+        self.truncate(Index(0), build);
     }
 
     /// A write that leaves the log ending at `last`.

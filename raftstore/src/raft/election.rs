@@ -6,6 +6,7 @@ use super::effects::Effects;
 use super::leading::Leading;
 use super::membership::Membership;
 use super::message::Body;
+use super::mutant::Mutant;
 use super::quorum;
 use super::types::{HardState, LogPos, Payload, ReplicaId, Term, Tick};
 
@@ -49,7 +50,9 @@ impl Raft {
     fn campaign(&mut self, now: Tick, transfer: bool, fx: &mut Effects) {
         self.timer.restart(&self.config, now);
         self.hard = HardState { term: self.hard.term.next(), vote: Some(self.config.id) };
-        self.durable.change_hard_state();
+        if !self.build.is(Mutant::CampaignsEarly) {
+            self.durable.change_hard_state();
+        }
         self.leader = None;
         self.state = State::Candidate(Box::default());
         let last = self.log.last();
@@ -71,7 +74,7 @@ impl Raft {
             return;
         }
         let free = term > self.hard.term || self.may_vote_for(from);
-        let granted = free && self.log.is_up_to_date(last);
+        let granted = free && self.is_up_to_date(last);
         let answer_term = if granted { term } else { self.hard.term };
         self.say_in(answer_term, from, Body::PreVoteReply { granted }, fx);
     }
@@ -106,7 +109,7 @@ impl Raft {
         if !transfer && self.has_live_leader(now) {
             return;
         }
-        let granted = self.may_vote_for(from) && self.log.is_up_to_date(last);
+        let granted = self.may_vote_for(from) && self.is_up_to_date(last);
         if granted && self.hard.vote.is_none() {
             self.hard.vote = Some(from);
             self.durable.change_hard_state();
@@ -144,7 +147,8 @@ impl Raft {
     /// Moves to `term` (the present one or a newer one) as a follower.
     pub(super) fn become_follower(&mut self, now: Tick, term: Term, leader: Option<ReplicaId>) {
         if term > self.hard.term {
-            self.hard = HardState { term, vote: None };
+            let vote = self.hard.vote.filter(|_| self.build.is(Mutant::KeepsVote));
+            self.hard = HardState { term, vote };
             self.durable.change_hard_state();
         }
         // A follower that only learns of a term goes on waiting: or one that cannot win would keep all others from trying.
@@ -170,6 +174,9 @@ impl Raft {
 
     /// Whether there is a leader that a majority may still be hearing.
     pub(super) fn has_live_leader(&self, now: Tick) -> bool {
+        if self.build.is(Mutant::ForgetsLeaders) {
+            return false;
+        }
         let heard = now.since(self.timer.since) < self.config.election_ticks_min();
         matches!(self.state, State::Leader(_)) || (self.leader.is_some() && heard)
     }
@@ -184,9 +191,16 @@ impl Raft {
     /// One vote per term, and none against a known leader.
     fn may_vote_for(&self, candidate: ReplicaId) -> bool {
         match self.hard.vote {
-            Some(vote) => vote == candidate,
+            Some(vote) => vote == candidate || self.build.is(Mutant::VotesAgain),
             None => self.leader.is_none(),
         }
+    }
+
+    fn is_up_to_date(&self, other: LogPos) -> bool {
+        if self.build.is(Mutant::LongerLogWins) {
+            return other.index >= self.log.last().index;
+        }
+        self.log.is_up_to_date(other)
     }
 
     fn count_pre_votes(&mut self, now: Tick, fx: &mut Effects) {
@@ -214,6 +228,9 @@ impl Raft {
         let others = self.membership().all().into_iter().filter(|&id| id != self.config.id);
         self.state = State::Leader(Box::new(Leading::new(others, last, self.config.heartbeat_ticks(), now)));
         self.leader = Some(self.config.id);
+        if self.build.is(Mutant::NoOpLeftOut) && self.commit == last {
+            return;
+        }
         self.append_own([Payload::no_op()].into_iter(), fx);
     }
 

@@ -3,6 +3,7 @@
 use super::core::Raft;
 use super::effects::Effects;
 use super::message::Body;
+use super::mutant::Mutant;
 use super::types::{Entry, EntryKind, Index, LogPos, Payload, ReplicaId, Term, Tick};
 
 impl Raft {
@@ -31,7 +32,8 @@ impl Raft {
         if !self.follow(now, from) {
             return;
         }
-        let differs = prev.index >= self.log.base().index && !self.log.contains(prev);
+        let is_lax = self.build.is(Mutant::IgnoresPrevTerm) && prev.index <= self.log.last().index;
+        let differs = prev.index >= self.log.base().index && !self.log.contains(prev) && !is_lax;
         if differs && prev.index > self.commit {
             let hint = self.log.last_not_above(prev);
             return self.say(from, Body::AppendRejected { prev: prev.index, hint }, fx);
@@ -57,12 +59,12 @@ impl Raft {
         round: u64,
         fx: &mut Effects,
     ) {
-        if commit > self.log.last().index {
+        if commit > self.log.last().index && !self.build.is(Mutant::HeartbeatsCommitAll) {
             self.refuse(|refusals| &mut refusals.absurd_index);
             return;
         }
         if self.follow(now, from) {
-            self.raise_commit(commit);
+            self.raise_commit(commit.min(self.log.last().index));
             // It comes when there was nothing else to say.
             self.durable.rest();
             self.say(from, Body::HeartbeatReply { round }, fx);
@@ -72,7 +74,7 @@ impl Raft {
     /// True if it rose.
     pub(super) fn raise_commit(&mut self, to: Index) -> bool {
         let rises = to > self.commit;
-        self.commit = self.commit.max(to);
+        self.commit = if self.build.is(Mutant::CommitGoesBack) { to } else { self.commit.max(to) };
         rises
     }
 
@@ -87,17 +89,16 @@ impl Raft {
             let below_base = |entry: &Entry| entry.index < self.log.base().index;
             entries.iter().take_while(|entry| below_base(entry) || is_here(entry)).count()
         };
-        let Some(first) = entries.get(known).map(|entry| entry.index) else { return true };
-        if first <= self.commit {
+        let Some(first) = entries.get(known).map(|entry| entry.index) else {
+            if self.build.is(Mutant::LateAppendCuts) {
+                self.cut_after(entries.last().map_or(old_last, |entry| entry.index), fx);
+            }
+            return true;
+        };
+        if first <= self.commit && !self.build.is(Mutant::CutsCommitted) {
             return false;
         }
-        if first <= old_last {
-            self.log.truncate(first);
-            self.durable.truncate(first);
-            self.memberships.truncate(first);
-            let kept = fx.append.partition_point(|entry| entry.index < first);
-            fx.append.truncate(kept);
-        }
+        self.cut_after(first.prev(), fx);
         for entry in &entries[known..] {
             self.log.extend(entry.term, 1);
             if let Some(membership) = entry.payload.membership() {
@@ -110,6 +111,21 @@ impl Raft {
             fx.append.extend(entries.drain(known..));
         }
         true
+    }
+
+    /// Forgets what stands after `last`.
+    fn cut_after(&mut self, last: Index, fx: &mut Effects) {
+        let from = last.next();
+        if from > self.log.last().index {
+            return;
+        }
+        self.log.truncate(from);
+        self.durable.truncate(from, self.build);
+        if !self.build.is(Mutant::KeepsOverwritten) {
+            self.memberships.truncate(from);
+        }
+        let kept = fx.append.partition_point(|entry| entry.index < from);
+        fx.append.truncate(kept);
     }
 }
 

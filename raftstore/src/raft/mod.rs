@@ -81,6 +81,7 @@ mod membership;
 pub mod membership_bytes;
 mod memberships;
 mod message;
+mod mutant;
 mod progress;
 mod quorum;
 mod read;
@@ -101,6 +102,8 @@ pub use self::log_shape::LogShape;
 pub use self::membership::{Membership, REPLICAS_MAX};
 pub use self::memberships::Brought;
 pub use self::message::{Body, Message};
+#[cfg(feature = "mutants")]
+pub use self::mutant::Mutant;
 pub use self::progress::{Pace, Progress};
 pub use self::types::{
     Entry, EntryKind, HardState, Index, LogPos, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,

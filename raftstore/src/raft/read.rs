@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::core::Raft;
 use super::effects::{Effects, ReadReady};
+use super::mutant::Mutant;
 use super::types::{Index, ReadId};
 
 /// The reads that wait, in order of arrival, and so in order of round.
@@ -51,13 +52,13 @@ impl Reads {
 impl Raft {
     /// Starts a round for the reads of this turn, and releases those whose round a quorum has echoed.
     pub(super) fn flush_reads(&mut self, fx: &mut Effects) {
-        let commit = self.commit;
+        let (commit, build) = (self.commit, self.build);
         let Ok(leading) = self.leading_mut() else { return };
         if leading.reads.waiting.is_empty() {
             return;
         }
         // Before the own no-op is committed, the commit index may be behind what an earlier leader acknowledged.
-        let is_current = commit >= leading.noop;
+        let is_current = commit >= leading.noop || build.is(Mutant::ReadsTooSoon);
         if leading.reads.start_round() {
             self.send_heartbeats(|follower| self.membership().is_voter(follower.id), fx);
         }
@@ -72,6 +73,9 @@ impl Raft {
     fn confirmed_round(&self) -> u64 {
         let Ok(leading) = self.leading() else { return 0 };
         let own = leading.reads.round();
+        if self.build.is(Mutant::ReadsUnconfirmed) {
+            return own;
+        }
         self.reached(own, |follower| follower.round)
     }
 }

@@ -1,10 +1,14 @@
 //! The leader's side of replication: what to send to whom, what the answers mean, what is committed.
 
+use std::borrow::Cow;
+
 use super::config::Knobs;
 use super::core::{Raft, State};
 use super::effects::{Effects, Replicate};
 use super::log_shape::LogShape;
+use super::membership::Membership;
 use super::message::Body;
+use super::mutant::Mutant;
 use super::progress::{Pace, Progress};
 use super::quorum;
 use super::types::{Index, LogPos, ReplicaId, Term, Tick};
@@ -21,8 +25,9 @@ impl Raft {
 
     pub(super) fn on_accepted(&mut self, now: Tick, from: ReplicaId, matched: Index) {
         let (last, first) = (self.log.last().index, self.log.first());
+        let is_gullible = self.build.is(Mutant::TrustsMatches);
         let Some(follower) = self.heard_from(now, from) else { return };
-        if matched > last {
+        if matched > last && !is_gullible {
             self.refuse(|refusals| &mut refusals.absurd_index);
             return;
         }
@@ -40,6 +45,7 @@ impl Raft {
     ) {
         let base = self.log.base().index;
         let agreed = if hint.index < base { hint.index } else { self.log.last_not_above(hint).index };
+        let build = self.build;
         let Some(follower) = self.heard_from(now, from) else { return };
         if prev == Index(0) {
             // Everybody has what stands before the first entry, except who has nothing at all.
@@ -47,7 +53,9 @@ impl Raft {
                 follower.await_snapshot();
                 fx.snapshot_for.push(from);
             }
-        } else if follower.is_news(prev) {
+        } else if build.is(Mutant::FollowsAnyHint) {
+            follower.probe(hint.index.next(), false);
+        } else if follower.is_news(prev) || build.is(Mutant::LateRefusalsCount) {
             follower.probe(agreed.next().min(prev), false);
         }
     }
@@ -114,18 +122,34 @@ impl Raft {
     /// What a quorum has reached, of something that this leader has reached `own` of. It counts itself only if it has a vote.
     pub(super) fn reached(&self, own: u64, of: impl Fn(&Progress) -> u64) -> u64 {
         let Ok(leading) = self.leading() else { return 0 };
-        quorum::reached(self.membership(), |voter| match leading.progress(voter) {
+        let counted = self.counted();
+        quorum::reached(&counted, |voter| match leading.progress(voter) {
             Some(follower) => of(follower),
             None if voter == self.config.id => own,
             None => 0,
         })
     }
 
+    /// Whose majority decides: that of the membership, in the right build.
+    fn counted(&self) -> Cow<'_, Membership> {
+        let mut counted = Cow::Borrowed(self.membership());
+        if self.build.is(Mutant::CountsLearners) && !self.membership().learners.is_empty() {
+            let learners = self.membership().learners.clone();
+            counted.to_mut().voters.extend(learners);
+        }
+        if self.build.is(Mutant::CountsItselfWithoutVote) && !self.membership().is_voter(self.config.id) {
+            counted.to_mut().voters.push(self.config.id);
+        }
+        counted
+    }
+
     /// Says "I lead" to those whom `wanted` chooses, and through which of the entries they hold they may commit.
     pub(super) fn send_heartbeats(&self, wanted: impl Fn(&Progress) -> bool, fx: &mut Effects) {
         let Ok(leading) = self.leading() else { return };
         for follower in leading.progress.iter().filter(|follower| wanted(follower)) {
-            let commit = self.commit.min(follower.matched());
+            let held =
+                if self.build.is(Mutant::HeartbeatsCommitAll) { self.commit } else { follower.matched() };
+            let commit = self.commit.min(held);
             self.say(follower.id, Body::Heartbeat { commit, round: leading.reads.round() }, fx);
         }
     }
@@ -140,15 +164,17 @@ impl Raft {
     /// Whether no quorum was heard from for the longest election timeout (6.2): then others may be led by another.
     fn lost_its_quorum(&self, now: Tick) -> bool {
         let heard = self.reached(now.0, |follower| follower.heard.0);
-        now.since(Tick(heard)) > self.config.election_ticks_max()
+        now.since(Tick(heard)) > self.config.election_ticks_max() && !self.build.is(Mutant::NeverGivesUp)
     }
 
     /// Commits what a quorum durably holds, if it is of this leader's term: older entries are committed by the no-op after
     /// them, never by counting (5.4.2).
     fn advance_commit(&mut self) {
-        let held = self.reached(self.durable.through().0, |follower| follower.matched().0);
+        let is_early = self.build.is(Mutant::CountsItselfEarly);
+        let own = if is_early { self.log.last().index } else { self.durable.through() };
+        let held = self.reached(own.0, |follower| follower.matched().0);
         let Ok(leading) = self.leading() else { return };
-        if Index(held) >= leading.noop {
+        if Index(held) >= leading.noop || self.build.is(Mutant::CountsOldTerms) {
             self.raise_commit(Index(held));
         }
     }

@@ -3,6 +3,7 @@
 use super::core::{Raft, State};
 use super::effects::Effects;
 use super::membership::Membership;
+use super::mutant::Mutant;
 use super::progress::Pace;
 use super::types::{HardState, Index, LogPos, ReplicaId, Term, Tick};
 
@@ -23,9 +24,9 @@ impl Raft {
             return;
         }
         self.meet_sender(now, from);
-        if !self.log.contains(at) {
+        if !self.log.contains(at) || self.build.is(Mutant::SnapshotCutsLog) {
             self.log.restart(at);
-            self.durable.restart();
+            self.durable.restart(self.build);
             fx.append.clear();
             fx.restart = Some(at);
             self.memberships.truncate(Index(0));
@@ -44,7 +45,8 @@ impl Raft {
     fn meet_sender(&mut self, now: Tick, (from, term): (ReplicaId, Term)) {
         if self.blank {
             self.blank = false;
-            self.hard = HardState { term: term.max(self.hard.term), vote: Some(from) };
+            let vote = Some(from).filter(|_| !self.build.is(Mutant::BlankHasNotVoted));
+            self.hard = HardState { term: term.max(self.hard.term), vote };
             self.durable.change_hard_state();
             self.become_follower(now, self.hard.term, Some(from));
         } else if term > self.hard.term {

@@ -3,6 +3,7 @@
 use super::core::Raft;
 use super::effects::Effects;
 use super::message::Body;
+use super::mutant::Mutant;
 use super::types::{ReplicaId, Tick};
 
 /// A transfer under way. Nothing is proposed meanwhile, so that the target catches up.
@@ -28,14 +29,14 @@ impl Raft {
 
     /// Tells the target to campaign as soon as it has everything.
     pub(super) fn flush_transfer(&mut self, fx: &mut Effects) {
-        let last = self.log.last().index;
+        let (last, is_hasty) = (self.log.last().index, self.build.is(Mutant::HandsOverTooSoon));
         let Ok(leading) = self.leading_mut() else { return };
         let Some(to) =
             leading.transfer.as_ref().filter(|transfer| !transfer.asked).map(|transfer| transfer.to)
         else {
             return;
         };
-        if leading.progress(to).is_none_or(|target| target.matched() < last) {
+        if leading.progress(to).is_none_or(|target| target.matched() < last && !is_hasty) {
             return;
         }
         if let Some(transfer) = &mut leading.transfer {
@@ -45,7 +46,10 @@ impl Raft {
     }
 
     pub(super) fn give_up_late_transfer(&mut self, now: Tick) {
-        if let Ok(leading) = self.leading_mut() {
+        let is_stubborn = self.build.is(Mutant::HandsOverForEver);
+        if let Ok(leading) = self.leading_mut()
+            && !is_stubborn
+        {
             leading.transfer.take_if(|transfer| now >= transfer.give_up_at);
         }
     }

@@ -4,6 +4,7 @@ use super::core::{Raft, State};
 use super::effects::{Role, Standing};
 use super::event::{ProposeRefusal, Refusals};
 use super::membership::Membership;
+use super::mutant::Mutant;
 use super::progress::Progress;
 use super::types::{HardState, Index, LogPos, ReplicaId, Term, Tick};
 
@@ -163,6 +164,7 @@ impl Raft {
     /// Whether a snapshot at `at` would bring this replica forward. If not, restoring it would undo what was applied.
     pub fn would_install(&self, at: LogPos) -> bool {
         let leads = matches!(self.state, State::Leader(_));
-        !leads && at.index > Index(0) && (at.index > self.commit || self.blank)
+        let is_newer = at.index > self.commit || self.blank || self.build.is(Mutant::TakesOldSnapshots);
+        !leads && at.index > Index(0) && is_newer
     }
 }

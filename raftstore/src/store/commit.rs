@@ -1,6 +1,7 @@
 //! Commit: what a quorum holds goes to the apply threads, and reads behind it; the turn of a region ends here.
 
 use super::config::LOG_SEGMENTS_LONG;
+use super::mutant::Mutant;
 use super::replica::{Condition, Slot};
 use super::worker::Worker;
 use crate::apply::{Job, SnapshotPurpose};
@@ -84,7 +85,9 @@ impl Worker {
 
     /// The state through `at` is durable on its own: the log before it may be forgotten.
     pub(super) fn checkpointed(&mut self, slot: Slot, at: LogPos, now: Tick) {
-        let through = self.compactable(slot, at.index, now);
+        let goes_too_far = self.shared.is(Mutant::CompactsTooFar);
+        let end = if goes_too_far { self.replica(slot).applied } else { at.index };
+        let through = self.compactable(slot, end, now);
         let replica = self.replica(slot);
         replica.is_checkpointing = false;
         replica.log_bytes = 0;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "mutants")]
+use super::mutant::Mutant;
 use crate::ids::{Life, StoreId};
 
 /// How long one tick of logical time is. Fine enough for a heartbeat, coarse enough to batch them.
@@ -87,16 +89,9 @@ pub struct StoreConfig {
     /// A wrong build of the driver, for tests that must notice it.
     #[cfg(feature = "mutants")]
     pub mutant: Option<Mutant>,
-}
-
-/// Ways in which the driver can be built wrong, to prove that tests notice.
-#[cfg(feature = "mutants")]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mutant {
-    /// What waits for durability leaves at once.
-    ReplyEarly,
-    /// A region that was split does not wait until what was split off is durable by itself.
-    ForgetChildren,
+    /// A wrong build of the protocol.
+    #[cfg(feature = "mutants")]
+    pub raft_mutant: Option<crate::raft::Mutant>,
 }
 
 impl StoreConfig {
@@ -124,6 +119,8 @@ impl StoreConfig {
             seed,
             #[cfg(feature = "mutants")]
             mutant: None,
+            #[cfg(feature = "mutants")]
+            raft_mutant: None,
         }
     }
 }

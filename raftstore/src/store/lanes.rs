@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::config::{LANE_CHECK_TICKS, ticks};
 use super::lane::{Lane, Run};
+use super::mutant::Mutant;
 use super::replica::{Condition, Slot};
 use super::request::{Request, SubmitError};
 use super::worker::{Timer, Worker};
-use crate::ids::{Attempt, RegionId, ReplicaId, StoreId, Tick};
+use crate::ids::{Attempt, Life, RegionId, ReplicaId, StoreId, Tick};
 use crate::message::{DiskFull, Refusal, Refused, Replies, StoreMessage, Submit};
 
 impl Worker {
@@ -113,11 +114,15 @@ impl Worker {
     }
 
     /// Commands that another store forwards, or that this one sends to itself.
-    pub(super) fn take_run(&mut self, slot: Slot, from: StoreId, run: Submit, now: Tick) {
+    pub(super) fn take_run(&mut self, slot: Slot, from: StoreId, mut run: Submit, now: Tick) {
         let bytes_max = self.shared.config.proposals_bytes_max;
         let has_room = self.has_room(slot, now);
+        let is_forgetful = self.shared.is(Mutant::SessionPerAttempt);
         let replica = self.replica(slot);
         let (region, attempt) = (replica.region, run.attempt);
+        if is_forgetful {
+            run.attempt.life = Life(attempt.life.0 << 32 | attempt.number);
+        }
         let taken = match (&replica.condition, &mut replica.leading) {
             (Condition::Stopped(_), _) => Err(Refusal::Stopped),
             (Condition::Elsewhere, _) => Err(Refusal::NoRegion),

@@ -22,7 +22,7 @@ use super::request::Request;
 use super::worker::{Timer, Worker};
 use crate::ids::{ReplicaId, Term, Tick};
 use crate::message::{RequestKind, StoreMessage};
-use crate::raft::{Body, LogPos, Membership, Message, Raft, Start};
+use crate::raft::{Body, LogPos, Membership, Message, Start};
 
 /// How often a step is asked for.
 const ASKED_EVERY_TICKS: u64 = 100;
@@ -137,7 +137,7 @@ impl Worker {
         if replica.mending == Mending::Listens && replica.id() < to {
             let (region, membership) = (replica.region, replica.raft.membership().clone());
             let start = Start { membership, blank: true, ..Start::default() };
-            self.replica(slot).raft = Raft::new(self.shared.raft_config(region, to), start, now);
+            self.replica(slot).raft = self.shared.raft(region, to, start, now);
         }
     }
 }

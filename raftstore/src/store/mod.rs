@@ -27,6 +27,7 @@ mod lanes;
 mod leading;
 mod members;
 mod mending;
+mod mutant;
 mod newborn;
 mod open;
 mod opening;
@@ -53,13 +54,13 @@ mod worker;
 
 pub use birth::{Birth, Descent, GENESIS_BYTES_MAX};
 pub use clock::{Clock, SystemClock};
-#[cfg(feature = "mutants")]
-pub use config::Mutant;
 pub use config::{StoreConfig, TICK};
 pub use error::OpenError;
 pub use handle::Store;
 pub use inbox::{Inboxes, Turned};
 pub use members::{Move, Moved};
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
 pub use open::{Disks, Hosted, StoreParts, Surroundings};
 pub use request::{Reply, Request, SubmitError};
 pub use status::{Counters, RegionStatus, StoreStatus};

@@ -49,7 +49,7 @@ impl Newborn {
             blank: self.birth.descent == Descent::Message,
             ..Start::default()
         };
-        Raft::new(worker.shared.raft_config(*region, *replica), start, now)
+        worker.shared.raft(*region, *replica, start, now)
     }
 }
 

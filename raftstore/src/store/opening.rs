@@ -24,7 +24,7 @@ use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
 use crate::ids::{Index, RegionId, Term, Tick};
 use crate::machine::{Fatal, MachineFactory, StateMachine};
-use crate::raft::{Brought, Event, HardState, LogPos, Membership, Raft, Start};
+use crate::raft::{Brought, Event, HardState, LogPos, Membership, Start};
 use crate::snapshot::{CheckpointInfo, Checkpoints};
 use crate::wire::hard_state;
 
@@ -188,7 +188,7 @@ impl Opening<'_> {
             Some(Box::new(Absent))
         });
         let now = self.shared.clock.now();
-        let raft = Raft::new(self.shared.raft_config(region, birth.replica), start, now);
+        let raft = self.shared.raft(region, birth.replica, start, now);
         let genesis = checkpoint.map_or(birth.genesis, |checkpoint| checkpoint.genesis.clone());
         let description = machine.as_mut().and_then(|machine| machine.take_description());
         let size = machine.as_ref().map_or(0, |machine| machine.size());

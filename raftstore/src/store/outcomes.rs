@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::config::{KEEPER_TASKS_MAX, SNAPSHOT_HOLD_TICKS};
+use super::mutant::Mutant;
 use super::replica::{Condition, Slot};
 use super::request::SubmitError;
 use super::worker::Worker;
@@ -47,6 +48,9 @@ impl Worker {
             ApplyOutcome::Restored { received, size, description, .. } => {
                 self.describe(slot, description);
                 self.replica(slot).size = size;
+                if self.shared.is(Mutant::InstallsEarly) {
+                    self.installed(slot, received.clone(), now);
+                }
                 self.tell_keeper(KeeperTask::Adopt(received));
             }
             ApplyOutcome::NotRestored { received, .. } => {

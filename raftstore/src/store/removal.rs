@@ -14,6 +14,7 @@ use skep_wal::{Lsn, StateName, Wal};
 
 use super::birth::{Birth, Descent};
 use super::mending::Mending;
+use super::mutant::Mutant;
 use super::newborn::Newborn;
 use super::replica::{Condition, Replica, Slot};
 use super::worker::Worker;
@@ -241,7 +242,7 @@ impl Worker {
     pub(super) fn learn(&mut self, region: RegionId, membership: Membership, now: Tick) {
         let start = Start { membership, blank: true, ..Start::default() };
         let own = ReplicaId::new(0, self.shared.config.id);
-        let raft = |worker: &Worker| Raft::new(worker.shared.raft_config(region, own), start, now);
+        let raft = |worker: &Worker| worker.shared.raft(region, own, start, now);
         match self.slot(region) {
             Some(slot) if self.replica(slot).is_elsewhere() => {
                 let raft = raft(self);
@@ -261,7 +262,7 @@ impl Worker {
     }
 
     pub(super) fn tombstone(&self, region: RegionId) -> Option<ReplicaId> {
-        tombstone(&self.shared.wal, region)
+        tombstone(&self.shared.wal, region).filter(|_| !self.shared.is(Mutant::ForgetsGraves))
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::birth::{Birth, Descent};
 use super::inbox::Control;
+use super::mutant::Mutant;
 use super::newborn::Newborn;
 use super::replica::Slot;
 use super::worker::Worker;
@@ -19,7 +20,7 @@ use crate::snapshot::KeeperTask;
 impl Worker {
     /// Makes replicas of what this region's machine has split off.
     pub(super) fn split(&mut self, slot: Slot, children: Vec<(Child, StoreId)>) {
-        let is_forgetful = self.shared.forgets_children();
+        let is_forgetful = self.shared.is(Mutant::ForgetChildren);
         for (child, proposer) in children {
             let own = self.shared.config.id;
             let Some(id) = replica_on(&child, own) else { continue };

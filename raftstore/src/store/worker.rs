@@ -21,6 +21,7 @@ use super::clock::Clock;
 use super::config::StoreConfig;
 use super::inbox::{Inboxes, Item};
 use super::lane::Freed;
+use super::mutant::Mutant;
 use super::outbox::Outbox;
 use super::removal::Grave;
 use super::replica::{Replica, Slot};
@@ -33,7 +34,7 @@ use super::wheel::Wheel;
 use crate::apply::{ApplyPool, ReplyTo};
 use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
 use crate::machine::MachineFactory;
-use crate::raft::{Config, Effects, Event, Held, WriteSeq};
+use crate::raft::{Config, Effects, Event, Held, Raft, Start, WriteSeq};
 use crate::snapshot::KeeperTask;
 use crate::transport::Transport;
 
@@ -84,7 +85,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn raft_config(&self, region: RegionId, id: ReplicaId) -> Config {
+    fn raft_config(&self, region: RegionId, id: ReplicaId) -> Config {
         let config = &self.config;
         Config {
             id,
@@ -101,26 +102,23 @@ impl Shared {
         }
     }
 
-    /// A wrong build: what waits for durability leaves at once. Never but in tests that must notice it.
-    #[cfg(feature = "mutants")]
-    fn replies_early(&self) -> bool {
-        self.config.mutant == Some(super::config::Mutant::ReplyEarly)
+    /// A replica's protocol, as it begins.
+    pub(super) fn raft(&self, region: RegionId, id: ReplicaId, start: Start, now: Tick) -> Raft {
+        let raft = Raft::new(self.raft_config(region, id), start, now);
+        #[cfg(feature = "mutants")]
+        let raft = raft.wrong(self.config.raft_mutant);
+        raft
     }
 
-    #[cfg(not(feature = "mutants"))]
-    const fn replies_early(&self) -> bool {
-        false
-    }
-
-    /// A wrong build: children are not waited for.
-    #[cfg(feature = "mutants")]
-    pub(super) fn forgets_children(&self) -> bool {
-        self.config.mutant == Some(super::config::Mutant::ForgetChildren)
-    }
-
-    #[cfg(not(feature = "mutants"))]
-    pub(super) const fn forgets_children(&self) -> bool {
-        false
+    /// Whether this is the build that does it wrong in this way: never, but in tests that must notice it.
+    pub(super) fn is(&self, mutant: Mutant) -> bool {
+        #[cfg(feature = "mutants")]
+        return self.config.mutant == Some(mutant);
+        #[cfg(not(feature = "mutants"))]
+        {
+            let _ = mutant;
+            false
+        }
     }
 }
 
@@ -222,7 +220,7 @@ impl Worker {
     /// Whether something waits for durability and has it.
     pub(super) fn may_release(&self) -> bool {
         let durable = self.shared.wal.durable_lsn();
-        self.writes.front().is_some_and(|write| write.lsn <= durable || self.shared.replies_early())
+        self.writes.front().is_some_and(|write| write.lsn <= durable || self.shared.is(Mutant::ReplyEarly))
     }
 
     /// Through when nothing is due, unless something arrives.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use skep_tests::sim::many::{Summary, repeating, run_many};
+use skep_tests::sim::wrong::Wrong;
 use skep_tests::sim::{self, Plan};
 
 /// Runs whole stores under faults: one seed decides everything.
@@ -25,11 +26,23 @@ struct Args {
     /// Replicas move from store to store and stores are lost, instead of regions being split.
     #[arg(long)]
     moves: bool,
+    /// Nothing fails but the power, and that often.
+    #[arg(long, conflicts_with = "moves")]
+    power_cuts: bool,
+    /// Runs a wrong build, by the name of its switch.
+    #[arg(long, value_parser = wrong)]
+    wrong: Option<Wrong>,
+}
+
+fn wrong(name: &str) -> Result<Wrong, String> {
+    let names = || Wrong::all().into_iter().map(Wrong::name).collect::<Vec<_>>().join(", ");
+    Wrong::named(name).ok_or_else(|| format!("there is none of this name, but these: {}", names()))
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let plan = Plan { moves: args.moves, ..Plan::default() };
+    let kind = if args.power_cuts { Plan::power_cuts() } else { Plan::default() };
+    let plan = Plan { moves: args.moves, wrong: args.wrong, ..kind };
     let is_right = match args.seed {
         Some(seed) => run_one(seed, &plan, args.trace),
         None => run_all(&args, &plan),

@@ -18,6 +18,11 @@ const VALUE_BYTES_MAX: u64 = 900;
 /// Values expire at some time of the simulation, or after its end.
 const EXPIRES_MS_MAX: u64 = 60_000;
 
+/// Every so many-th client only reads, and waits for nothing before it reads on: as many reads as this may be under way. Who writes
+/// to a store that is cut off waits, and would never see what it answers.
+const READER_EVERY: usize = 3;
+const READS_UNDER_WAY_MAX: usize = 50;
+
 type Replies = Arc<Mutex<Vec<(usize, Result<Answer, Error>)>>>;
 
 /// See the page of this file.
@@ -37,6 +42,7 @@ struct Client {
     at: usize,
     /// Its unanswered operations.
     waits_for: Vec<usize>,
+    only_reads: bool,
     next_at: u64,
 }
 
@@ -53,8 +59,10 @@ impl Clients {
         // Spread over the regions, whose boundaries lie between these keys.
         let keys =
             (0..keys).map(|number| Bytes::from(format!("key:{:012}", number * 100_000 / keys))).collect();
-        let clients =
-            (0..clients).map(|number| Client { at: number % stores, waits_for: Vec::new(), next_at: 0 });
+        let clients = (0..clients).map(|number| {
+            let only_reads = number % READER_EVERY == READER_EVERY - 1;
+            Client { at: number % stores, waits_for: Vec::new(), only_reads, next_at: 0 }
+        });
         Clients {
             keys,
             clients: clients.collect(),
@@ -91,7 +99,9 @@ impl Clients {
     }
 
     pub(super) fn is_due(&self, client: usize, now: u64) -> bool {
-        self.clients[client].waits_for.is_empty() && self.clients[client].next_at <= now
+        let client = &self.clients[client];
+        let under_way_max = if client.only_reads { READS_UNDER_WAY_MAX } else { 1 };
+        client.waits_for.len() < under_way_max && client.next_at <= now
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -113,6 +123,9 @@ impl Clients {
     pub(super) fn ask(&mut self, client: usize, front: &Front, chance: &mut Chance, next_at: u64) {
         let key = chance.below(self.keys.len() as u64) as usize;
         self.clients[client].next_at = next_at;
+        if self.clients[client].only_reads {
+            return self.read(client, key, front);
+        }
         if chance.one_in(6) {
             let command = self.draw_expiring(key, chance);
             self.submit(client, key, command, front);

@@ -20,6 +20,9 @@ const DOWN_TICKS: std::ops::RangeInclusive<u64> = 1..=250;
 /// So many places are tried for a flip that matters.
 const DAMAGE_TRIES: u32 = 20;
 
+/// Old frames arrive for so many ticks.
+const REPLAY_TICKS: u64 = 60;
+
 /// Regions that splits make in a run, at most.
 const SPLITS_MAX: u32 = 16;
 
@@ -43,6 +46,8 @@ enum Fault {
     ClockJump,
     BlockOneWay,
     Isolate,
+    Strand,
+    Replay,
     NoisyLinks,
     HealNetwork,
     Transfer,
@@ -52,7 +57,7 @@ enum Fault {
     Lose,
 }
 
-const ANY: [Fault; 26] = [
+const ANY: [Fault; 28] = [
     Fault::PowerCut,
     Fault::PowerCutSoon,
     Fault::PowerCutSoon,
@@ -69,6 +74,8 @@ const ANY: [Fault; 26] = [
     Fault::BlockOneWay,
     Fault::Isolate,
     Fault::Isolate,
+    Fault::Strand,
+    Fault::Replay,
     Fault::NoisyLinks,
     Fault::HealNetwork,
     Fault::HealNetwork,
@@ -83,7 +90,7 @@ const ANY: [Fault; 26] = [
 /// What there is besides, and instead of splits, where replicas move.
 const MOVES: [Fault; 4] = [Fault::Move, Fault::Move, Fault::Move, Fault::Lose];
 /// So many of all faults are no splits: those stand at the end.
-const NO_SPLITS: usize = 21;
+const NO_SPLITS: usize = 23;
 const POWER: [Fault; 5] =
     [Fault::PowerCut, Fault::AllPowerCut, Fault::AllPowerCut, Fault::Split, Fault::Split];
 
@@ -144,6 +151,8 @@ impl World {
                 self.network.block(self.nodes[at].id, self.nodes[to].id);
             }
             Fault::Isolate => self.isolate(at),
+            Fault::Strand => self.strand(at),
+            Fault::Replay => self.replay_from = Some((at, self.now + REPLAY_TICKS)),
             Fault::NoisyLinks => self.make_noise(),
             Fault::HealNetwork => self.heal_network(),
             Fault::Transfer => self.transfer(at),
@@ -264,6 +273,28 @@ impl World {
     fn isolate(&mut self, at: usize) {
         let ids: Vec<StoreId> = self.nodes.iter().map(|node| node.id).collect();
         ids.iter().filter(|id| **id != ids[at]).for_each(|id| self.network.partition(ids[at], *id));
+    }
+
+    /// A store is cut off, and time goes slowly there and fast elsewhere: what it leads, others lead long before it gives up.
+    fn strand(&mut self, at: usize) {
+        self.isolate(at);
+        for other in 0..self.nodes.len() {
+            self.nodes[other].rate = if other == at { RIGHT * 7 / 10 } else { RIGHT * 13 / 10 };
+        }
+    }
+
+    /// Old frames reach a store once more, for a while.
+    pub(super) fn replay(&mut self) {
+        let Some((at, _)) = self.replay_from.filter(|(_, until)| *until > self.now) else { return };
+        let frames = self.ledger.lock().sightings.remembered(self.nodes[at].id);
+        let running = self.nodes[at].parts.is_some();
+        if let Some(receiver) = self.nodes[at].receiver.clone().filter(|_| running && !frames.is_empty()) {
+            self.mark(Situation::Replayed);
+            for _ in 0..self.chance.below(5) {
+                let (from, frame) = self.chance.pick(&frames);
+                receiver.replayed(from, frame);
+            }
+        }
     }
 
     fn make_noise(&mut self) {

@@ -51,8 +51,13 @@ impl Summary {
 
 /// The command that runs one seed again and tells what happens.
 pub fn repeating(seed: u64, plan: &Plan) -> String {
-    let moves = if plan.moves { " --moves" } else { "" };
-    format!("cargo run -p skep-tests --bin skep-sim -- --seed {seed} --trace{moves}")
+    let kind = match (plan.moves, plan.only_power_cuts) {
+        (true, _) => " --moves",
+        (false, true) => " --power-cuts",
+        (false, false) => "",
+    };
+    let wrong = plan.wrong.map(|wrong| format!(" --wrong {}", wrong.name())).unwrap_or_default();
+    format!("cargo run -p skep-tests --bin skep-sim -- --seed {seed} --trace{kind}{wrong}")
 }
 
 /// Runs `count` seeds from `first` on, each on one thread, as many at a time as there are cores.

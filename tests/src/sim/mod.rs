@@ -22,6 +22,7 @@ pub mod situations;
 mod tap;
 mod watched;
 mod world;
+pub mod wrong;
 
 use std::any::Any;
 use std::fmt;

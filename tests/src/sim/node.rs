@@ -22,6 +22,8 @@ pub(super) struct Node {
     pub(super) power: Power,
     pub(super) clock: Arc<SimClock>,
     pub(super) parts: Option<StoreParts>,
+    /// Where the network delivers what is for it.
+    pub(super) receiver: Option<Arc<Receiving>>,
     /// Its engine's way to the regions, in this life.
     pub(super) front: Front,
     life: u64,
@@ -58,6 +60,7 @@ impl Node {
             power: Power::new(seed),
             clock: Arc::new(SimClock::new()),
             parts: None,
+            receiver: None,
             front: Front::default(),
             life: 0,
             births,
@@ -111,7 +114,9 @@ impl Node {
         front.open(&parts);
         (self.parts, self.front) = (Some(parts), front);
         let receiver = Receiving { store: self.id, receiver: inboxes, ledger: ledger.clone() };
-        network.attach(self.id, Arc::new(receiver));
+        let receiver = Arc::new(receiver);
+        self.receiver = Some(receiver.clone());
+        network.attach(self.id, receiver);
         Ok(())
     }
 

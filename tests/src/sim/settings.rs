@@ -1,10 +1,11 @@
 //! What a run is made of: sizes and kinds of faults, drawn from the seed within the bounds of a plan.
 
-use skep_raftstore::store::{Mutant, StoreConfig};
+use skep_raftstore::store::StoreConfig;
 use skep_raftstore::transport::memory::Link;
 use skep_wal::WalConfig;
 
 use super::chance::Chance;
+use super::wrong::Wrong;
 
 /// What kind of run is wanted.
 #[derive(Clone, Debug)]
@@ -17,22 +18,20 @@ pub struct Plan {
     pub only_power_cuts: bool,
     /// Whether replicas move from store to store and stores are lost, instead of regions being split.
     pub moves: bool,
-    /// A wrong driver.
-    pub store_mutant: Option<Mutant>,
-    /// A wrong log.
-    pub wal_mutant: Option<skep_wal::Mutant>,
+    /// What is built wrong, if anything is.
+    pub wrong: Option<Wrong>,
+}
+
+impl Plan {
+    /// Nothing fails but the power, often, and everywhere at once: what was promised too early is gone then.
+    pub fn power_cuts() -> Plan {
+        Plan { fault_ticks: 1500, fault_every: 100, only_power_cuts: true, ..Plan::default() }
+    }
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan {
-            fault_ticks: 2500,
-            fault_every: 60,
-            only_power_cuts: false,
-            moves: false,
-            store_mutant: None,
-            wal_mutant: None,
-        }
+        Plan { fault_ticks: 2500, fault_every: 60, only_power_cuts: false, moves: false, wrong: None }
     }
 }
 
@@ -89,12 +88,17 @@ impl Settings {
             entries_per_message_max: 8,
             inflight_messages_max: 4,
             request_timeout: (self.request_timeout_ticks as u32) * skep_raftstore::store::TICK,
-            mutant: self.plan.store_mutant,
+            mutant: self.plan.wrong.and_then(Wrong::store),
+            raft_mutant: self.plan.wrong.and_then(Wrong::raft),
             ..config
         }
     }
 
     pub(super) fn log(&self) -> WalConfig {
-        WalConfig { segment_bytes: self.segment_bytes, mutant: self.plan.wal_mutant, ..WalConfig::small() }
+        WalConfig {
+            segment_bytes: self.segment_bytes,
+            mutant: self.plan.wrong.and_then(Wrong::wal),
+            ..WalConfig::small()
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Who watches the stores from outside and marks the situations that they come to: by what they say of their replicas after each
 //! turn, and by the messages that leave and arrive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use skep_raftstore::ids::{Index, RegionId, ReplicaId, StoreId, Term};
 use skep_raftstore::machine::Origin;
 use skep_raftstore::message::{Replies, RequestKind, StoreMessage, Submit};
@@ -10,6 +11,11 @@ use skep_raftstore::raft::{Body, Message, Role};
 use skep_raftstore::store::RegionStatus;
 
 use super::situations::{Reached, Situation};
+
+/// One frame in so many is kept, to arrive once more much later.
+const FRAME_KEPT_EVERY: u64 = 7;
+/// And so many for each store.
+const FRAMES_KEPT_MAX: usize = 200;
 
 /// A replica's place: its store and its region.
 type Place = (StoreId, RegionId);
@@ -28,6 +34,9 @@ pub(super) struct Sightings {
     unsynced_votes: BTreeSet<Place>,
     /// The first leader that had a joint membership, by its number, in force.
     joint: BTreeMap<(RegionId, u64), Term>,
+    /// Some of the frames that have reached each store, whatever has become of it since.
+    frames: BTreeMap<StoreId, VecDeque<(StoreId, Bytes)>>,
+    frames_seen: u64,
     newest_term: BTreeMap<RegionId, Term>,
     /// In which term the state after an index was last sent to a place.
     snapshot_terms: BTreeMap<(Place, Index), Term>,
@@ -247,6 +256,23 @@ impl Sightings {
             }
             _ => {}
         }
+    }
+
+    /// Keeps one frame in a few, so that those that are kept are of all ages.
+    pub(super) fn remember(&mut self, at: StoreId, from: StoreId, frame: &Bytes) {
+        self.frames_seen += 1;
+        if self.frames_seen.is_multiple_of(FRAME_KEPT_EVERY) {
+            let frames = self.frames.entry(at).or_default();
+            frames.push_back((from, frame.clone()));
+            if frames.len() > FRAMES_KEPT_MAX {
+                frames.pop_front();
+            }
+        }
+    }
+
+    /// The frames that are kept for a store.
+    pub(super) fn remembered(&self, at: StoreId) -> Vec<(StoreId, Bytes)> {
+        self.frames.get(&at).into_iter().flatten().cloned().collect()
     }
 
     fn raft_arrives(&mut self, place: Place, message: &Message) {

@@ -90,6 +90,8 @@ situations! {
     LaneStalled, Any, "a lane stalled and was restarted";
     /// The same command stands at two places of a log, and got the same answer at both.
     Duplicate, Any, "a duplicate command was answered from the session table";
+    /// Frames that have arrived before arrive again, many ticks later.
+    Replayed, Any, "frames of long ago arrived once more";
     /// A machine splits off a region while another store is down.
     SplitWhileAway, Splits, "a split was applied while a follower was away";
     /// A leader without a vote ends its reign.

@@ -34,11 +34,19 @@ impl Transport for Sending {
     }
 }
 
+impl Receiving {
+    /// A frame that has been here before arrives once more.
+    pub(super) fn replayed(&self, from: StoreId, frame: Bytes) {
+        self.receiver.received(from, frame);
+    }
+}
+
 impl Receiver for Receiving {
     fn received(&self, from: StoreId, frame: Bytes) {
         if let Ok(messages) = wire::decode(frame.clone()) {
             let sightings = &mut self.ledger.lock().sightings;
             messages.iter().for_each(|message| sightings.arrives(self.store, from, message));
+            sightings.remember(self.store, from, &frame);
         }
         self.receiver.received(from, frame);
     }

@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) disk_frees_at: Vec<u64>,
     /// How often durable bytes of a log were changed.
     pub(super) damages: u64,
+    /// The store that old frames reach once more, and until when.
+    pub(super) replay_from: Option<(usize, u64)>,
     pub(super) crashes: u64,
     pub(super) too_hard: u64,
     /// How many regions were named by splits.
@@ -82,6 +84,7 @@ impl World {
             is_healed: false,
             disk_frees_at: vec![u64::MAX; stores],
             damages: 0,
+            replay_from: None,
             crashes: 0,
             too_hard: 0,
             named: 0,
@@ -114,6 +117,7 @@ impl World {
         while self.now < self.settings.plan.fault_ticks {
             self.maybe_fault();
             self.disturb_snapshots();
+            self.replay();
             self.free_disks();
             self.tick()?;
             self.ask_all();

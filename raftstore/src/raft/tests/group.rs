@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::disk::{Disk, Machine, membership_of};
 use super::ledger::Ledger;
+use super::mutants::built;
 use crate::raft::{
     Body, ChangeRefusal, Config, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message,
     Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
@@ -116,7 +117,7 @@ impl Group {
         let node = self.node_mut(id);
         assert!(!node.is_gone, "{id} comes back");
         node.lives += 1;
-        node.raft = Some(Raft::new(config, node.disk.open(&bootstrap), now));
+        node.raft = Some(built(Raft::new(config, node.disk.open(&bootstrap), now)));
     }
 
     /// A replica without state, on a store that has none of this group. Its name is new.

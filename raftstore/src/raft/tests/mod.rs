@@ -4,6 +4,7 @@ mod disk;
 mod garbage;
 mod group;
 mod ledger;
+mod mutants;
 mod random;
 mod scripts;
 mod twins;

@@ -22,7 +22,7 @@ impl Dice {
     }
 }
 
-struct Schedule {
+pub(super) struct Schedule {
     dice: Dice,
     group: Group,
     size: u64,
@@ -51,7 +51,7 @@ fn nothing_is_lost_under_random_schedules() {
 }
 
 impl Schedule {
-    fn new(seed: u64) -> Schedule {
+    pub(super) fn new(seed: u64) -> Schedule {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let size = [1, 2, 3, 3, 3, 4, 5][dice.roll(7) as usize];
         let mut group = Group::new(vec![Some(Found::default()); size as usize]);
@@ -62,7 +62,7 @@ impl Schedule {
         Schedule { dice, group, size, cut_off: 0, names: 0, changes }
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         for step in 0..STEPS {
             self.act();
             if step % 100 == 0 {

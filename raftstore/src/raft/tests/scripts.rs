@@ -3,7 +3,7 @@
 //! Run with `REWRITE=1` to write down what comes out now; then read it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::group::{Found, Group, Packet, Seen};
 use crate::raft::{
@@ -19,22 +19,33 @@ struct Story {
     kept: Vec<Packet>,
 }
 
-#[test]
-fn stories_end_as_written() {
+/// The stories that there are, in order.
+pub(super) fn stories() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/raft/testscripts");
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 80, "stories are missing in {}", folder.display());
-    for path in files {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let (script, expected) = text.split_once(DIVIDER).unwrap_or((text.trim_end(), ""));
-        let told = std::panic::catch_unwind(|| Story::tell(script))
+    files
+}
+
+/// What comes out of a story, and what has to.
+pub(super) fn told(story: &Path) -> (String, String) {
+    let text = std::fs::read_to_string(story).unwrap();
+    let (script, expected) = text.split_once(DIVIDER).unwrap_or((text.trim_end(), ""));
+    let told = Story::tell(script);
+    if std::env::var_os("REWRITE").is_some() {
+        std::fs::write(story, format!("{script}{DIVIDER}{told}")).unwrap();
+        return (told.clone(), told);
+    }
+    (told, expected.to_owned())
+}
+
+#[test]
+fn stories_end_as_written() {
+    for path in stories() {
+        let (told, expected) = std::panic::catch_unwind(|| told(&path))
             .unwrap_or_else(|_| panic!("the story {} cannot be told", path.display()));
-        if std::env::var_os("REWRITE").is_some() {
-            std::fs::write(&path, format!("{script}{DIVIDER}{told}")).unwrap();
-        } else {
-            assert!(told == expected, "{}:\n{told}", path.display());
-        }
+        assert!(told == expected, "{}:\n{told}", path.display());
     }
 }
 
