@@ -78,7 +78,10 @@ fn a_damaged_replica_is_not_waited_for() {
 
     let cluster = open(&dir);
     let stopped: Vec<usize> = cluster.engines().iter().map(|engine| engine.store_status().stopped).collect();
-    assert_eq!(stopped, [0, 1, 0]);
+    assert!(
+        stopped[0] + stopped[2] == 0 && stopped[1] <= 1,
+        "it may have been replaced already: {stopped:?}"
+    );
     check_contents(&cluster);
     cluster.engine(1).put(key(250), "value 250").wait().unwrap();
     check_contents(&cluster);

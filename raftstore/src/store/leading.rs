@@ -144,6 +144,12 @@ impl Leading {
         Ok(None)
     }
 
+    /// Whether the command at this place of an attempt was taken: its message is a repetition.
+    pub(super) fn has_taken(&self, from: StoreId, attempt: Attempt, position: u64) -> bool {
+        let is_taken = |accepted: &Accepted| accepted.attempt == attempt && position < accepted.position;
+        self.accepted.get(&from).is_some_and(is_taken)
+    }
+
     /// Whether anything can be proposed, now that everything through `applied` is applied.
     pub(super) fn has_proposals(&mut self, applied: Index) -> bool {
         self.change.take_if(|change| *change <= applied);
@@ -349,6 +355,8 @@ mod tests {
             let again = leading.take(STORE, run(6, 2, &[4, 5]), LIMIT, has_room);
             assert_eq!(again, Err(Refusal::Gap), "the sender was told that it was not taken");
         }
+        let has_taken = |position| leading.has_taken(STORE, attempt(6), position);
+        assert!(has_taken(1) && !has_taken(2) && !leading.has_taken(STORE, attempt(5), 0));
         assert_eq!(leading.take(STORE, run(7, 0, &[5, 6]), LIMIT, true), Ok(None));
         assert_eq!(proposed_seqs(&mut leading, 11), [6]);
     }

@@ -18,7 +18,7 @@ use super::inbox::Item;
 use super::replica::Slot;
 use super::request::{Request, SubmitError};
 use super::worker::Worker;
-use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
+use crate::ids::{Attempt, RegionId, ReplicaId, StoreId, Tick};
 use crate::message::{DiskFull, StoreMessage, Submit};
 use crate::raft::Event;
 
@@ -168,13 +168,19 @@ impl Worker {
         target.is_some_and(|target| target.store() != own)
     }
 
+    fn has_taken(&self, region: RegionId, from: StoreId, attempt: Attempt, position: u64) -> bool {
+        let leading = self.slot(region).and_then(|slot| self.replicas[slot.0 as usize].leading.as_ref());
+        leading.is_some_and(|leading| leading.has_taken(from, attempt, position))
+    }
+
     /// A message arrives and nothing can be promised: answers are taken and writes are refused, all else comes again.
     pub(super) fn take_while_full(&mut self, from: StoreId, message: StoreMessage, now: Tick) {
         match (self.slot(message.region()), message) {
             (_, StoreMessage::ShortOfSpace) => self.take_short_of_space(from, now),
             // A read waits until somebody else leads.
             (_, StoreMessage::Submit(Submit { region, attempt, position, items, .. }))
-                if items.first().is_some_and(|item| item.kind.is_write()) =>
+                if items.first().is_some_and(|item| item.kind.is_write())
+                    && !self.has_taken(region, from, attempt, position) =>
             {
                 self.outbox.push(from, &StoreMessage::DiskFull(DiskFull { region, attempt, position }));
             }
