@@ -55,9 +55,7 @@ fn a_full_disk_is_told_at_once_and_not_by_silence() {
         println!("{stores:?} full: {full:?}, then: {after:?}");
         let refused = if stores.len() == 1 { 0..1 } else { 1000..usize::MAX };
         assert!(refused.contains(&full.refused), "seed {seed}, {stores:?}: {full:?}");
-        // Two stores whose segments (tiny ones here) are used up to the end do not even vote: then nobody answers for a while.
-        let is_rare = full.timed_out as usize * 50 < full.answered + full.refused;
-        assert!(full.answered > 1000 && is_rare, "seed {seed}, {stores:?}: {full:?}");
+        assert!(full.answered > 1000 && full.timed_out < 10, "seed {seed}, {stores:?}: {full:?}");
         assert!(
             after.answered > 1000 && after.refused + after.timed_out as usize == 0,
             "seed {seed}: {after:?}"

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::config::{LANE_RETRY_DOUBLINGS_MAX, LANE_RETRY_TICKS, MESSAGE_BYTES_ABOUT};
+use super::config::{LANE_CHECK_TICKS, LANE_RETRY_DOUBLINGS_MAX, LANE_RETRY_TICKS, MESSAGE_BYTES_ABOUT};
 use super::request::{Reply, SubmitError};
 use crate::ids::{Attempt, ReplicaId, Tick};
 use crate::message::{RequestKind, SubmitItem};
@@ -40,6 +40,9 @@ pub(super) struct Lane {
     sent: u64,
     /// The number of the newest command that an attempt before this one has sent; zero if none.
     sent_before: u64,
+    /// The leader takes nothing more of this attempt, and what is next has to be tried on: nothing is sent before the next one. Else
+    /// more and more would have been sent before, none of which could be refused.
+    is_held: bool,
     attempt: Attempt,
     /// How many commands this attempt has sent.
     position: u64,
@@ -75,6 +78,7 @@ impl Lane {
             taken: VecDeque::new(),
             sent: 0,
             sent_before: 0,
+            is_held: false,
             attempt: Attempt::default(),
             position: 0,
             target: None,
@@ -112,6 +116,7 @@ impl Lane {
         self.asked = target.or(self.asked);
         self.sent_before = self.sent_before.max(self.sent);
         self.sent = 0;
+        self.is_held = false;
         self.position = 0;
         self.heard = now;
     }
@@ -125,7 +130,7 @@ impl Lane {
 
     /// What this attempt has not sent yet, as much as one message takes; it counts as sent from here on.
     pub(super) fn next_run(&mut self) -> Option<Run> {
-        let to = self.target?;
+        let to = self.target.filter(|_| !self.is_held)?;
         let first = self.taken.partition_point(|taken| taken.seq <= self.sent);
         let lowest = self.taken.front()?.seq;
         let mut bytes = 0;
@@ -166,7 +171,7 @@ impl Lane {
 
     /// The leader has no room, and takes nothing of this attempt from `position` on. Writes from there on are answered, but for
     /// those that an earlier attempt sent: they may stand in a log already, so nobody can say that nothing was done. False if
-    /// such a one is next: what stands behind it has to wait.
+    /// such a one is next: what stands behind it has to wait, and the lane is held.
     pub(super) fn refuse_for_space(&mut self, position: u64) -> (Freed, bool) {
         let mut freed = Freed::default();
         let sent = self.taken.partition_point(|taken| taken.seq <= self.sent);
@@ -184,6 +189,7 @@ impl Lane {
         }
         let next = self.taken.range(from..).find(|taken| taken.reply.is_some());
         let goes_on = next.is_none_or(|next| !next.kind.is_write() || next.seq > self.sent_before);
+        self.is_held = !goes_on;
         self.drop_answered();
         (freed, goes_on)
     }
@@ -213,6 +219,11 @@ impl Lane {
         }
         self.drop_answered();
         freed
+    }
+
+    /// Whether it was held for long enough to start over.
+    pub(super) fn was_held(&self, now: Tick) -> bool {
+        self.is_held && now.since(self.heard) >= LANE_CHECK_TICKS
     }
 
     /// Whether it may follow another hint: two stores that each hold the other for the leader must not play ball.
@@ -317,12 +328,13 @@ mod tests {
         assert_eq!(lane.refuse_for_space(0), (Freed { commands: 2, bytes: 2 }, false));
         let refused = |seq| (seq, Err(SubmitError::DiskFull));
         assert_eq!(*answers.lock().unwrap(), [refused(4), refused(5)]);
+        // What comes meanwhile is not sent, and so can be refused the next time.
+        lane.take(6, RequestKind::Write, Bytes::new(), Tick(9), Box::new(|_| ()));
+        assert!(lane.next_run().is_none() && !lane.was_held(Tick(3)) && lane.was_held(Tick(12)));
         lane.restart(attempt(9), Some(ReplicaId(2)), Tick(2));
-        assert_eq!(seqs(lane.next_run()), [1, 2, 3]);
+        assert_eq!(seqs(lane.next_run()), [1, 2, 3, 6]);
         lane.answer(1, Ok(Bytes::new()), Tick(2));
         lane.answer(2, Ok(Bytes::new()), Tick(2));
-        lane.take(6, RequestKind::Write, Bytes::new(), Tick(9), Box::new(|_| ()));
-        assert_eq!(seqs(lane.next_run()), [6]);
         // The read was taken, the write was not, and another attempt may be told the same.
         assert_eq!(lane.refuse_for_space(3), (Freed { commands: 1, bytes: 0 }, true));
     }

@@ -203,12 +203,13 @@ impl Worker {
         let Some(lane) = &mut replica.lane else { return false };
         let freed = lane.expire(now);
         let has_nobody = lane.target().is_none() && leader.is_some();
-        let is_stalled = !has_nobody && lane.stall(now);
+        let starts_over = has_nobody || lane.was_held(now);
+        let is_stalled = !starts_over && lane.stall(now);
         let is_empty = lane.is_empty();
         if is_empty {
             replica.lane = None;
             self.active_lanes.remove(&slot);
-        } else if has_nobody || is_stalled {
+        } else if starts_over || is_stalled {
             self.restart_lane(slot, leader, now);
         }
         self.shared.counters.lanes_stalled.fetch_add(is_stalled.into(), Ordering::Relaxed);

@@ -6,6 +6,7 @@
 //! [gathered](super::gathering).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use skep_engine::{Answer, Command, Engine, Error};
 
@@ -25,6 +26,8 @@ pub(crate) struct Part {
     reads: Consistency,
     outbox: Arc<Outbox>,
     sink: Sink,
+    /// When it was first handed to the key space.
+    first_asked: Option<Instant>,
 }
 
 enum Sink {
@@ -91,7 +94,7 @@ impl Iterator for Parts {
 
 impl Part {
     fn new(command: Command, reads: Consistency, outbox: Arc<Outbox>, sink: Sink) -> Part {
-        Part { footprint: Footprint::of(&command), command, reads, outbox, sink }
+        Part { footprint: Footprint::of(&command), command, reads, outbox, sink, first_asked: None }
     }
 
     /// What it touches.
@@ -99,11 +102,22 @@ impl Part {
         &self.footprint
     }
 
+    /// It is handed to the key space, perhaps again.
+    fn asked(&mut self, now: Instant) {
+        self.first_asked.get_or_insert(now);
+    }
+
+    /// Whether it was refused for so long that it is given up, however often it was tried.
+    pub(crate) fn is_late(&self, now: Instant, limit: Duration) -> bool {
+        self.first_asked.is_some_and(|first| now.duration_since(first) >= limit)
+    }
+
     /// Hands it to the key space as part `number` of its connection. The answer may come before this returns.
     pub(crate) fn submit(mut self, engine: &Engine, number: u64) {
         if let Sink::Walk { walk, .. } = &mut self.sink {
             walk.prepare(&mut self.command);
         }
+        self.asked(Instant::now());
         let counted = Counted::of(&self);
         self.ask(engine, number, counted);
     }
@@ -287,6 +301,24 @@ mod tests {
         assert!(outbox.take_refused().is_none());
         kept.answered(3, Ok(Answer::Value(None)));
         assert!(matches!(&ready(&outbox)[..], [Reply::Error(text)] if text.starts_with("TRYAGAIN")));
+    }
+
+    /// A store that does not know the region of a key refuses it after a while, each time.
+    #[test]
+    fn what_is_refused_again_and_again_is_given_up_in_time() {
+        let outbox = Arc::new(Outbox::default());
+        let mut parts = parts(&outbox, vec![get("a")], Gather::Values);
+        let mut part = parts.next().expect("one");
+        let (began, second) = (Instant::now(), Duration::from_secs(1));
+        for tried in [0, 2, 4] {
+            let now = began + tried * second;
+            assert!(!part.is_late(now, 5 * second), "after {tried} s");
+            part.asked(now);
+            let number = outbox.submitting(part.footprint()).expect("there is room");
+            part.answered(number, Err(Error::NoRegion));
+            (part, _) = outbox.take_refused().expect("it may be tried again");
+        }
+        assert!(part.is_late(began + 5 * second, 5 * second));
     }
 
     thread_local! {

@@ -22,8 +22,6 @@ pub(super) struct Submitter {
     waiting: VecDeque<Parts>,
     /// Parts that were made and could not be submitted: before all others.
     held: VecDeque<Part>,
-    /// Since when the part at the front has been refused.
-    refused_since: Option<Instant>,
     retry_at: Option<Instant>,
 }
 
@@ -34,7 +32,6 @@ impl Submitter {
             outbox,
             waiting: VecDeque::new(),
             held: VecDeque::new(),
-            refused_since: None,
             retry_at: None,
         }
     }
@@ -81,7 +78,6 @@ impl Submitter {
             if self.take_back(server) {
                 return false;
             }
-            self.refused_since = None;
         }
         true
     }
@@ -104,9 +100,7 @@ impl Submitter {
             return false;
         };
         let now = Instant::now();
-        let since = *self.refused_since.get_or_insert(now);
-        if now.duration_since(since) >= server.request_timeout {
-            self.refused_since = None;
+        if part.is_late(now, server.request_timeout) {
             part.fail(error);
             return false;
         }
