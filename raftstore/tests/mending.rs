@@ -74,6 +74,22 @@ fn a_replica_whose_birth_is_lost_knows_its_name_from_its_vote() {
     heals(world);
 }
 
+/// Nobody knows any more who was here, and so for whom it may have voted: no message makes a replica of the old name, nor does
+/// the birth that is said again when the store is opened.
+#[test]
+fn one_that_knows_no_name_at_all_stays_away() {
+    let mut world = world();
+    let log = &world.stores[&3].log;
+    for (name, at) in places(log, b"\x03\0\0\0\x01\0\0\0") {
+        assert!(log.flip_bit(&name, at, 5));
+    }
+    world.start(3);
+    world.settle(2000);
+    assert_eq!(world.status(3), None);
+    world.write(3, "hornet");
+    assert_eq!(world.words(2), "bee wasp moth hornet", "clients are served");
+}
+
 #[test]
 fn without_a_quorum_of_others_it_stays_stopped_and_keeps_what_it_has() {
     let mut world = world();
