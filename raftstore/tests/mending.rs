@@ -2,23 +2,10 @@
 //! another name, and the others go on.
 
 use skep_raftstore::ids::StoreId;
-use skep_wal::{Disk, MemDisk};
+use words::places;
 use words::stores::{REGION, World};
 
 mod words;
-
-/// Where some bytes stand in a log: file and offset.
-fn places(disk: &MemDisk, bytes: &[u8]) -> Vec<(String, u64)> {
-    let mut found = Vec::new();
-    for name in disk.list().expect("names") {
-        let file = disk.open(&name).expect("a file");
-        let mut all = vec![0; file.len().expect("a length") as usize];
-        file.read_at(0, &mut all).expect("its bytes");
-        let at = all.windows(bytes.len()).enumerate().filter(|(_, window)| *window == bytes);
-        found.extend(at.map(|(at, _)| (name.clone(), at as u64)));
-    }
-    found
-}
 
 /// Three stores that hold some words; the power of the third is gone.
 fn world() -> World {

@@ -16,7 +16,7 @@ use skep_raftstore::transport::Receiver;
 use skep_raftstore::transport::memory::MemoryNetwork;
 use skep_wal::{MemDisk, WalConfig};
 
-use words::{CHILD, Makes, PARENT, Ticking, members, replica_on};
+use words::{CHILD, Makes, PARENT, STORE, Ticking, members, places, replica_on};
 
 mod words;
 
@@ -27,6 +27,8 @@ struct Node {
     life: u64,
     /// Its apply threads are stuck.
     is_stuck: bool,
+    /// Its snapshots wait.
+    keeps_nothing: bool,
 }
 
 struct World {
@@ -47,6 +49,7 @@ impl World {
             parts: None,
             life: 0,
             is_stuck: false,
+            keeps_nothing: false,
         };
         let clock = Arc::new(Ticking(AtomicU64::new(1)));
         let mut world = World { nodes: (1..=3).map(node).collect(), clock, network: MemoryNetwork::new(7) };
@@ -112,7 +115,9 @@ impl World {
                     parts.workers[0].turn(now);
                     parts.syncer.step();
                     while !node.is_stuck && parts.pool.step() {}
-                    parts.keeper.step(now);
+                    if !node.keeps_nothing {
+                        parts.keeper.step(now);
+                    }
                 }
             }
         }
@@ -205,6 +210,54 @@ fn a_split_that_is_applied_very_late_finds_a_replica_that_a_message_made() {
     world.settle(500);
     assert!(world.agree(CHILD) && world.agree(PARENT));
     assert_eq!((world.words(3, PARENT), world.words(3, CHILD)), ("".into(), "wasp".into()));
+}
+
+/// A child leads from its birth, and the others know it by its messages alone: it will send them its state. When that comes they
+/// have been born with the same, which is no news. Its leader has to learn that, for it has nothing to send from before.
+#[test]
+fn who_has_all_of_a_snapshot_says_so_and_is_not_sent_it_for_ever() {
+    let mut world = World::new();
+    world.write(1, PARENT, "wasp");
+    (world.nodes[1].is_stuck, world.nodes[2].is_stuck, world.nodes[0].keeps_nothing) = (true, true, true);
+    world.ask(1, PARENT, RequestKind::Change, "split 2 m");
+    world.settle(1000);
+    assert!(world.status(2).contains_key(&CHILD) && world.status(3).contains_key(&CHILD), "as blanks");
+    (world.nodes[1].is_stuck, world.nodes[2].is_stuck) = (false, false);
+    world.settle(100);
+    world.nodes[0].keeps_nothing = false;
+    world.settle(500);
+    world.write(1, CHILD, "moth");
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!(world.words(3, CHILD), "wasp moth");
+}
+
+/// A region is split twice, nothing is checkpointed, and then the first one's log rots: the states of all three are lost on that
+/// store, for each would come from the one before.
+#[test]
+fn what_a_damaged_region_would_hand_out_is_lost_for_all_that_come_from_it() {
+    const GRANDCHILD: RegionId = RegionId::new(STORE, 3);
+    let mut world = World::new();
+    world.nodes[2].keeps_nothing = true;
+    ["bee", "moth", "wasp"].iter().for_each(|word| world.write(1, PARENT, word));
+    assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
+    assert_eq!(world.now(1, CHILD, RequestKind::Change, "split 3 t"), "done");
+    assert!(world.agree(GRANDCHILD));
+    let log = world.nodes[2].log.clone();
+    let (name, at) = places(&log, b"bee").pop().expect("it is in the log");
+    assert!(log.flip_bit(&name, at, 2));
+    world.crash(3);
+    world.nodes[2].keeps_nothing = false;
+    world.settle(3000);
+    for (region, words) in [(PARENT, "bee"), (CHILD, "moth"), (GRANDCHILD, "wasp")] {
+        let status = &world.status(3)[&region];
+        assert_eq!(status.stopped, None);
+        assert!(
+            status.replica > replica_on(3) && status.membership.voters.contains(&status.replica),
+            "{status:?}"
+        );
+        assert!(world.agree(region), "{region}");
+        assert_eq!(world.words(3, region), words);
+    }
 }
 
 #[test]

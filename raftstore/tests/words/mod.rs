@@ -10,6 +10,7 @@ use skep_raftstore::machine::{Child, Committed, Fatal, MachineFactory, SnapshotS
 use skep_raftstore::raft::{Index, LogPos, Membership, Term};
 use skep_raftstore::store::Clock;
 use skep_raftstore::transport::{Lane, Transport};
+use skep_wal::{Disk, MemDisk};
 
 pub(crate) mod stores;
 
@@ -25,6 +26,19 @@ pub(crate) const fn replica_on(store: u8) -> ReplicaId {
 /// A genesis names the stores that have replicas.
 pub(crate) fn members(genesis: &[u8]) -> Membership {
     Membership::of_voters(genesis.iter().map(|store| replica_on(*store)).collect())
+}
+
+/// Where some bytes stand in a log: file and offset.
+pub(crate) fn places(disk: &MemDisk, bytes: &[u8]) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    for name in disk.list().expect("names") {
+        let file = disk.open(&name).expect("a file");
+        let mut all = vec![0; file.len().expect("a length") as usize];
+        file.read_at(0, &mut all).expect("its bytes");
+        let at = all.windows(bytes.len()).enumerate().filter(|(_, window)| *window == bytes);
+        found.extend(at.map(|(at, _)| (name.clone(), at as u64)));
+    }
+    found
 }
 
 #[derive(Default)]
