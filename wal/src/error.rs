@@ -147,7 +147,10 @@ impl fmt::Display for WalError {
                 )
             }
             WalError::Full { segment_bytes } => {
-                write!(f, "the disk has no room for another segment of {segment_bytes} bytes")
+                write!(
+                    f,
+                    "the disk has no room for another segment of {segment_bytes} bytes: free some space and try again"
+                )
             }
             WalError::BatchTooLarge { bytes, bytes_max } => {
                 write!(f, "a batch of {bytes} bytes is larger than a frame may be ({bytes_max} bytes)")
