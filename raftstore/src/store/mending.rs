@@ -133,8 +133,9 @@ impl Worker {
 
     /// A message for a later name: what was lost with the damage may have been promised under that one.
     pub(super) fn learn_own_name(&mut self, slot: Slot, to: ReplicaId, now: Tick) {
+        let is_ours = to.store() == self.shared.config.id;
         let replica = self.replica(slot);
-        if replica.mending == Mending::Listens && replica.id() < to {
+        if is_ours && replica.mending == Mending::Listens && replica.id() < to {
             let (region, membership) = (replica.region, replica.raft.membership().clone());
             let start = Start { membership, blank: true, ..Start::default() };
             self.replica(slot).raft = self.shared.raft(region, to, start, now);
