@@ -7,6 +7,7 @@
 //! What was proposed in this reign and is not applied yet is not proposed again when a later attempt carries it: its answer
 //! is still to come. Once it is applied it is: the answer may have been lost, and the state machine knows it by its number.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
@@ -30,6 +31,16 @@ struct Accepted {
     last_proposed: Index,
     /// The numbers of those that earlier attempts brought, and whose answers were still to come when this one began.
     under_way: BTreeSet<u64>,
+}
+
+/// Whether a run is the next of what is being taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Continues {
+    Yes,
+    /// It is an old one, or was taken before.
+    NotNeeded,
+    /// Something before it is missing, or nothing more of its attempt is taken.
+    Gap,
 }
 
 /// A command that was taken and not proposed yet.
@@ -94,38 +105,15 @@ impl Leading {
         bytes_max: usize,
         has_room: bool,
     ) -> Result<Option<u64>, Refusal> {
-        let accepted = self.accepted.entry(from).or_default();
-        if run.attempt < accepted.attempt {
-            return Ok(None); // an older attempt, late: the newer one carries everything
-        }
-        if run.attempt > accepted.attempt {
-            if run.position != 0 {
-                return Err(Refusal::Gap);
-            }
-            // The newer attempt carries everything unanswered: what waits of the older one would only be there twice.
-            let freed = &mut self.waiting_bytes;
-            self.waiting.retain(|waiting| {
-                let is_kept = waiting.to.store != from;
-                *freed -= if is_kept { 0 } else { waiting.body.len() };
-                is_kept
-            });
-            let under_way = self.applying.iter().chain(&self.wanted);
-            *accepted = Accepted {
-                attempt: run.attempt,
-                last_proposed: accepted.last_proposed,
-                under_way: under_way.filter(|wanted| wanted.to.store == from).map(|w| w.to.seq).collect(),
-                ..Accepted::default()
-            };
-        }
-        if run.position < accepted.position {
-            return Ok(None); // a repeated frame
-        }
-        if run.position > accepted.position || accepted.is_over {
-            return Err(Refusal::Gap);
+        match self.continues(from, run.attempt, run.position) {
+            Continues::Yes => {}
+            Continues::NotNeeded => return Ok(None),
+            Continues::Gap => return Err(Refusal::Gap),
         }
         if self.waiting_bytes > bytes_max {
             return Err(Refusal::Busy);
         }
+        let accepted = self.accepted.entry(from).or_default();
         accepted.lowest = accepted.lowest.max(run.lowest);
         for item in run.items {
             let is_under_way = accepted.under_way.contains(&item.seq);
@@ -144,10 +132,52 @@ impl Leading {
         Ok(None)
     }
 
-    /// Whether the command at this place of an attempt was taken: its message is a repetition.
-    pub(super) fn has_taken(&self, from: StoreId, attempt: Attempt, position: u64) -> bool {
-        let is_taken = |accepted: &Accepted| accepted.attempt == attempt && position < accepted.position;
-        self.accepted.get(&from).is_some_and(is_taken)
+    /// Nothing more of this attempt is taken from `position` on. False if that was taken already, or if nobody waits for it any
+    /// more.
+    pub(super) fn end(&mut self, from: StoreId, attempt: Attempt, position: u64) -> bool {
+        if self.continues(from, attempt, position) == Continues::NotNeeded {
+            return false;
+        }
+        self.accepted.entry(from).or_default().is_over = true;
+        true
+    }
+
+    /// Whether a run at `position` of `from`'s attempt is the next. A newer attempt begins with this.
+    fn continues(&mut self, from: StoreId, attempt: Attempt, position: u64) -> Continues {
+        let accepted = self.accepted.entry(from).or_default();
+        if attempt < accepted.attempt {
+            return Continues::NotNeeded; // an older attempt, late: the newer one carries everything
+        }
+        if attempt > accepted.attempt {
+            if position != 0 {
+                return Continues::Gap;
+            }
+            self.begin(from, attempt);
+        }
+        let accepted = self.accepted.entry(from).or_default();
+        match position.cmp(&accepted.position) {
+            Ordering::Less => Continues::NotNeeded, // a repeated frame
+            Ordering::Equal if !accepted.is_over => Continues::Yes,
+            Ordering::Equal | Ordering::Greater => Continues::Gap,
+        }
+    }
+
+    /// The newer attempt carries everything unanswered: what waits of the older one would only be there twice.
+    fn begin(&mut self, from: StoreId, attempt: Attempt) {
+        let freed = &mut self.waiting_bytes;
+        self.waiting.retain(|waiting| {
+            let is_kept = waiting.to.store != from;
+            *freed -= if is_kept { 0 } else { waiting.body.len() };
+            is_kept
+        });
+        let under_way = self.applying.iter().chain(&self.wanted);
+        let accepted = self.accepted.entry(from).or_default();
+        *accepted = Accepted {
+            attempt,
+            last_proposed: accepted.last_proposed,
+            under_way: under_way.filter(|wanted| wanted.to.store == from).map(|w| w.to.seq).collect(),
+            ..Accepted::default()
+        };
     }
 
     /// Whether anything can be proposed, now that everything through `applied` is applied.
@@ -355,10 +385,22 @@ mod tests {
             let again = leading.take(STORE, run(6, 2, &[4, 5]), LIMIT, has_room);
             assert_eq!(again, Err(Refusal::Gap), "the sender was told that it was not taken");
         }
-        let has_taken = |position| leading.has_taken(STORE, attempt(6), position);
-        assert!(has_taken(1) && !has_taken(2) && !leading.has_taken(STORE, attempt(5), 0));
         assert_eq!(leading.take(STORE, run(7, 0, &[5, 6]), LIMIT, true), Ok(None));
         assert_eq!(proposed_seqs(&mut leading, 11), [6]);
+    }
+
+    #[test]
+    fn an_attempt_that_was_ended_is_not_taken_up_again() {
+        let mut leading = Leading::default();
+        leading.take(STORE, run(5, 0, &[2, 4]), LIMIT, true).unwrap();
+        assert!(!leading.end(STORE, attempt(5), 0), "it was taken");
+        assert!(!leading.end(STORE, attempt(4), 0), "nobody waits for it");
+        assert!(leading.end(STORE, attempt(5), 2) && leading.end(STORE, attempt(5), 2));
+        assert_eq!(leading.take(STORE, run(5, 2, &[6]), LIMIT, true), Err(Refusal::Gap));
+        assert!(leading.end(STORE, attempt(6), 0), "a newer one, of which nothing was taken");
+        assert_eq!(leading.take(STORE, run(6, 0, &[6]), LIMIT, true), Err(Refusal::Gap));
+        assert_eq!(leading.take(STORE, run(7, 0, &[6]), LIMIT, true), Ok(None));
+        assert_eq!(proposed_seqs(&mut leading, 10), [6]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! A log that cannot have another segment says so while there is still room in what it has
 //! ([`Wal::is_short_of_space`](skep_wal::Wal::is_short_of_space)). From then on the store tells all others so, again and
 //! again, and no leader takes writes that its own store, or so many of its followers that no quorum is left, may soon be
-//! unable to keep; one whose own disk it is hands over, if somebody else has room. What room there is then lasts for votes and for what makes room. Reads go on, and so do writes of regions
-//! whose leader and quorum have room.
+//! unable to keep; one whose own disk it is hands over, if somebody else has room. What room there is then lasts for votes and
+//! for what makes room. Reads go on, and so do writes of regions whose leader and quorum have room.
 //!
 //! When even that is used up (`is_disk_full`) the store promises nothing until the log takes what it refused: what it is sent
 //! as a follower is dropped and comes again, and its clients are served by leaders elsewhere.
@@ -18,8 +18,8 @@ use super::inbox::Item;
 use super::replica::Slot;
 use super::request::{Request, SubmitError};
 use super::worker::Worker;
-use crate::ids::{Attempt, RegionId, ReplicaId, StoreId, Tick};
-use crate::message::{DiskFull, StoreMessage, Submit};
+use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
+use crate::message::{DiskFull, Refusal, Refused, StoreMessage, Submit};
 use crate::raft::Event;
 
 /// A store that is short of space says so this often.
@@ -168,22 +168,32 @@ impl Worker {
         target.is_some_and(|target| target.store() != own)
     }
 
-    fn has_taken(&self, region: RegionId, from: StoreId, attempt: Attempt, position: u64) -> bool {
-        let leading = self.slot(region).and_then(|slot| self.replicas[slot.0 as usize].leading.as_ref());
-        leading.is_some_and(|leading| leading.has_taken(from, attempt, position))
+    /// Commands arrive and nothing can be promised: whoever does not lead says so, and a leader takes no write. A read waits until
+    /// somebody else leads.
+    fn take_run_while_full(&mut self, slot: Slot, from: StoreId, run: &Submit) {
+        let (region, attempt, position) = (run.region, run.attempt, run.position);
+        let is_write = run.items.first().is_some_and(|item| item.kind.is_write());
+        let replica = self.replica(slot);
+        let answer = match &mut replica.leading {
+            None => {
+                let leader = replica.standing.leader.filter(|leader| *leader != replica.id());
+                StoreMessage::Refused(Refused { region, attempt, reason: Refusal::NotLeader(leader) })
+            }
+            Some(leading) => {
+                if !is_write || !leading.end(from, attempt, position) {
+                    return;
+                }
+                StoreMessage::DiskFull(DiskFull { region, attempt, position })
+            }
+        };
+        self.outbox.push(from, &answer);
     }
 
     /// A message arrives and nothing can be promised: answers are taken and writes are refused, all else comes again.
     pub(super) fn take_while_full(&mut self, from: StoreId, message: StoreMessage, now: Tick) {
         match (self.slot(message.region()), message) {
             (_, StoreMessage::ShortOfSpace) => self.take_short_of_space(from, now),
-            // A read waits until somebody else leads.
-            (_, StoreMessage::Submit(Submit { region, attempt, position, items, .. }))
-                if items.first().is_some_and(|item| item.kind.is_write())
-                    && !self.has_taken(region, from, attempt, position) =>
-            {
-                self.outbox.push(from, &StoreMessage::DiskFull(DiskFull { region, attempt, position }));
-            }
+            (Some(slot), StoreMessage::Submit(run)) => self.take_run_while_full(slot, from, &run),
             (Some(slot), StoreMessage::Replies(replies)) => self.take_replies(slot, replies, now),
             (Some(slot), StoreMessage::Refused(refused)) => self.take_refused(slot, refused, now),
             (Some(slot), StoreMessage::DiskFull(full)) => self.take_disk_full(slot, full, now),
