@@ -189,7 +189,7 @@ impl Wal {
     /// Adds a segment to the tables. A mapping that cannot be had is done without: reads then copy.
     pub(crate) fn enlist(&self, catalog: &mut Catalog, segment: Arc<Segment>) {
         let map = segment.file.file.map(self.config.segment_bytes).unwrap_or(None);
-        catalog.index.live.push(segment.number);
+        catalog.index.shared.live.push(segment.number);
         catalog.table.push(segment, map, self.config.hot_segments);
     }
 

@@ -14,11 +14,9 @@ use crate::index::Index;
 use crate::log::Wal;
 use crate::mutant::{Build, Mutant};
 use crate::read;
-use crate::stream::{Run, Stream};
+use crate::runs::{Run, RunPool};
+use crate::stream::Stream;
 use crate::{Lsn, StateName};
-
-/// How many streams are looked at under one hold of the lock.
-const STRETCH_STREAMS: usize = 1024;
 
 /// How many segments one call may free at most.
 const SEGMENTS_MAX: u64 = 8;
@@ -44,13 +42,13 @@ impl Wal {
         let mut from = 0;
         loop {
             let mut catalog = self.catalog.write();
-            let stretch = catalog.index.stretch(from, STRETCH_STREAMS);
+            let (stretch, shared) = catalog.index.stretch(from);
             if stretch.is_empty() {
                 break;
             }
             from += stretch.len();
-            for stream in stretch.iter_mut().filter(|stream| stream.damaged.is_none()) {
-                collect(stream, through, self.config.carry_entry_bytes_max, &mut pins);
+            for stream in stretch.iter_mut().filter(|stream| stream.damaged().is_none()) {
+                collect((stream, &shared.pool), through, self.config.carry_entry_bytes_max, &mut pins);
             }
         }
         self.load_runs(&mut pins);
@@ -61,7 +59,7 @@ impl Wal {
     fn segments_to_free(&self) -> Option<u32> {
         let active = self.head.lock().active.number;
         let catalog = self.catalog.read();
-        let live = &catalog.index.live;
+        let live = &catalog.index.shared.live;
         // Carrying begins early: what it frees is recycled two rounds of chores later.
         let slack = self.config.slack_segments.saturating_sub(RECYCLING_SEGMENTS) as u64;
         let allowed = live.bytes() * 2 + slack * self.config.segment_bytes;
@@ -93,9 +91,9 @@ impl Wal {
     fn mark_damaged(&self, stream: StreamId, run: &Run) {
         let mut catalog = self.catalog.write();
         let at = catalog.table.get(run.segment).map_or(Lsn(0), |row| Lsn(row.segment.start));
-        if let Some((stream, live)) = catalog.index.get_mut(stream) {
+        if let Some((stream, shared)) = catalog.index.get_mut(stream) {
             let damage = Damage { at, segment: u64::from(run.segment), what: DamagedPart::Entries };
-            stream.set_damaged(&damage, live);
+            stream.set_damaged(&damage, shared);
         }
     }
 
@@ -138,7 +136,12 @@ impl Pin {
 }
 
 /// Notes what keeps segments through `through` because of this stream.
-fn collect(stream: &mut Stream, through: u32, entry_bytes_max: u64, pins: &mut Vec<(StreamId, Pin)>) {
+fn collect(
+    (stream, pool): (&mut Stream, &RunPool),
+    through: u32,
+    entry_bytes_max: u64,
+    pins: &mut Vec<(StreamId, Pin)>,
+) {
     let id = stream.id;
     if stream.base_segment != 0 && stream.base_segment <= through {
         pins.push((id, Pin::Base));
@@ -146,16 +149,16 @@ fn collect(stream: &mut Stream, through: u32, entry_bytes_max: u64, pins: &mut V
     if stream.hard_state.as_ref().is_some_and(|held| held.segment <= through) {
         pins.push((id, Pin::HardState));
     }
-    for (name, held) in &stream.states {
+    for (name, held) in stream.states() {
         if held.segment <= through {
             pins.push((id, Pin::State(*name, held.bytes.len() as u64)));
         }
     }
     let pinned = !stream.runs.is_empty()
         && stream.runs_oldest <= through
-        && stream.oldest_run().is_some_and(|oldest| oldest <= through);
+        && stream.oldest_run(pool).is_some_and(|oldest| oldest <= through);
     if pinned {
-        let old = stream.runs.iter().filter(|run| run.segment <= through);
+        let old = stream.runs.iter(pool).filter(|run| run.segment <= through);
         if old.clone().map(|run| u64::from(run.bytes)).sum::<u64>() <= entry_bytes_max {
             pins.extend(old.map(|run| (id, Pin::Run(*run, Vec::new()))));
         }
@@ -174,7 +177,7 @@ fn compose(index: &Index, (id, pin): (StreamId, &Pin), batch: &mut Batch, build:
             }
         }
         Pin::State(name, _) => {
-            if let Some((_, held)) = stream.states.iter().find(|(other, _)| other == name) {
+            if let Some((_, held)) = stream.states().iter().find(|(other, _)| other == name) {
                 batch.state(id, StateName(*name), &held.bytes);
             }
         }
@@ -182,7 +185,7 @@ fn compose(index: &Index, (id, pin): (StreamId, &Pin), batch: &mut Batch, build:
             let payloads = payloads.iter().map(|payload| &payload[..]);
             if build.is(Mutant::CarriedReplaces) {
                 batch.entries(id, run.first, run.term, payloads);
-            } else if stream.runs.contains(run) || build.is(Mutant::CarriedStale) {
+            } else if stream.holds(run, &index.shared.pool) || build.is(Mutant::CarriedStale) {
                 batch.carried(id, run.first, run.term, payloads);
             }
         }

@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use bytes::Bytes;
-
 use crate::StreamId;
 use crate::error::{Damage, DamagedPart, Misuse, WalError};
 use crate::format::{Kind, RecordHead};
-use crate::live::Live;
-use crate::stream::{Held, Pending, Run, Stream};
+use crate::paged::Paged;
+use crate::runs::Run;
+use crate::stream::{Held, Shared, Stream};
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug)]
@@ -24,25 +23,34 @@ pub(crate) struct Place {
 #[derive(Default)]
 pub(crate) struct Index {
     by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
-    slots: Vec<Stream>,
+    slots: Paged<Stream>,
     free: Vec<u32>,
-    pub(crate) live: Live,
-    batches: u64,
+    pub(crate) shared: Shared,
+    /// The streams of the batch that is being checked.
+    pending: Vec<Pending>,
     /// During recovery: a hole that could not say whom it hit. Every stream may have lost something in it.
     doubt: Option<Damage>,
+}
+
+/// Where the stream of a slot will begin and end once the batch that is being checked has taken effect.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    slot: u32,
+    base: u64,
+    last: u64,
 }
 
 impl Index {
     /// The stream of this number, unless nothing is known about it.
     pub(crate) fn get(&self, id: StreamId) -> Option<&Stream> {
         let slot = *self.by_id.get(&id.0)?;
-        Some(&self.slots[slot as usize]).filter(|stream| !stream.is_blank())
+        Some(&self.slots[slot]).filter(|stream| !stream.is_blank())
     }
 
     /// The stream of this number, to be changed.
-    pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<(&mut Stream, &mut Live)> {
+    pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<(&mut Stream, &mut Shared)> {
         let slot = *self.by_id.get(&id.0)?;
-        Some((&mut self.slots[slot as usize], &mut self.live))
+        Some((&mut self.slots[slot], &mut self.shared))
     }
 
     /// The numbers of all streams, sorted.
@@ -53,28 +61,45 @@ impl Index {
         ids
     }
 
-    /// A stretch of the streams in the order of their slots, for passes that must not hold the lock for long.
-    pub(crate) fn stretch(&mut self, from: usize, count: usize) -> &mut [Stream] {
-        let end = (from + count).min(self.slots.len());
-        &mut self.slots[from.min(end)..end]
+    /// A stretch of the streams from a slot on, for passes that must not hold the lock for long; empty behind the last.
+    pub(crate) fn stretch(&mut self, from: usize) -> (&mut [Stream], &mut Shared) {
+        (self.slots.rest_of_page(from), &mut self.shared)
+    }
+
+    /// Does something with every stream.
+    pub(crate) fn each(&mut self, mut work: impl FnMut(&mut Stream, &mut Shared)) {
+        let mut from = 0;
+        while let (stretch @ [_, ..], shared) = self.stretch(from) {
+            from += stretch.len();
+            stretch.iter_mut().for_each(|stream| work(stream, shared));
+        }
     }
 
     /// Checks a batch against what stands, and finds the slot of each of its records. Changes nothing that
     /// counts.
     pub(crate) fn check(&mut self, heads: &[RecordHead], slots: &mut Vec<u32>) -> Result<(), WalError> {
         slots.clear();
-        self.batches += 1;
+        self.pending.clear();
         for head in heads {
             let slot = self.slot(head.stream);
             slots.push(slot);
-            let stream = &mut self.slots[slot as usize];
-            if stream.pending.batch != self.batches {
-                stream.pending = Pending { batch: self.batches, base: stream.base.0, last: stream.last().0 };
-            }
-            foresee(head, &mut stream.pending)
+            foresee(head, self.pending(slot))
                 .map_err(|what| WalError::Misuse { stream: StreamId(head.stream), what })?;
         }
         Ok(())
+    }
+
+    /// The entry of a slot in the list of the batch. A stream remembers its place there; that it is of this batch shows by
+    /// what stands in it.
+    fn pending(&mut self, slot: u32) -> &mut Pending {
+        let stream = &mut self.slots[slot];
+        let known = self.pending.get(stream.pending as usize).is_some_and(|pending| pending.slot == slot);
+        if !known {
+            stream.pending = self.pending.len() as u32;
+            let last = stream.last(&self.shared.pool).0;
+            self.pending.push(Pending { slot, base: stream.base.0, last });
+        }
+        &mut self.pending[stream.pending as usize]
     }
 
     /// The slot of a stream; a new one if it has none.
@@ -84,17 +109,14 @@ impl Index {
         }
         let mut stream = Stream::new(StreamId(id));
         if let Some(damage) = &self.doubt {
-            stream.set_damaged(damage, &mut self.live);
+            stream.set_damaged(damage, &mut self.shared);
         }
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = stream;
+                self.slots[slot] = stream;
                 slot
             }
-            None => {
-                self.slots.push(stream);
-                self.slots.len() as u32 - 1
-            }
+            None => self.slots.push(stream),
         };
         self.by_id.insert(id, slot);
         slot
@@ -102,30 +124,27 @@ impl Index {
 
     /// A record takes effect.
     pub(crate) fn apply(&mut self, slot: u32, head: &RecordHead, place: Place, body: &[u8]) {
-        let (stream, live) = (&mut self.slots[slot as usize], &mut self.live);
+        let (stream, shared) = (&mut self.slots[slot], &mut self.shared);
         match head.kind {
-            Kind::Entries => stream.put_run(run_of(head, place), live),
-            Kind::Carried => stream.put_carried(run_of(head, place), live),
-            Kind::HardState => stream.set_hard_state(held(place, body), live),
-            Kind::State => stream.set_state(head.name, held(place, body), live),
-            Kind::Truncate => stream.truncate(head.index, live),
-            Kind::Compact => stream.compact((head.index, head.term), place.segment, live),
-            Kind::Restart => stream.restart((head.index, head.term), place.segment, live),
-            Kind::Remove => stream.clear(live),
+            Kind::Entries => stream.put_run(run_of(head, place), shared),
+            Kind::Carried => stream.put_carried(run_of(head, place), shared),
+            Kind::HardState => stream.set_hard_state(place.segment, body, shared),
+            Kind::State => stream.set_state(head.name, Held::new(place.segment, body), shared),
+            Kind::Truncate => stream.truncate(head.index, shared),
+            Kind::Compact => stream.compact((head.index, head.term), place.segment, shared),
+            Kind::Restart => stream.restart((head.index, head.term), place.segment, shared),
+            Kind::Remove => stream.clear(shared),
         }
     }
 
     /// A hard state was written a second time, in the frame after its own.
     pub(crate) fn repeat(&mut self, slot: u32, place: Place, body: &[u8]) {
-        let (stream, live) = (&mut self.slots[slot as usize], &mut self.live);
-        if !stream.move_hard_state(place.segment, body, live) {
-            stream.set_hard_state(held(place, body), live);
-        }
+        self.slots[slot].set_hard_state(place.segment, body, &mut self.shared);
     }
 
     /// Gives back the slot of a stream about which nothing is known any more.
     pub(crate) fn forget_if_blank(&mut self, slot: u32) {
-        let stream = &self.slots[slot as usize];
+        let stream = &self.slots[slot];
         if stream.is_blank() && self.by_id.get(&stream.id.0) == Some(&slot) {
             self.by_id.remove(&stream.id.0);
             self.free.push(slot);
@@ -138,11 +157,11 @@ impl Index {
             Some(streams) => {
                 for id in streams {
                     let slot = self.slot(*id);
-                    self.slots[slot as usize].set_damaged(damage, &mut self.live);
+                    self.slots[slot].set_damaged(damage, &mut self.shared);
                 }
             }
             None => {
-                self.slots.iter_mut().for_each(|stream| stream.set_damaged(damage, &mut self.live));
+                self.each(|stream, shared| stream.set_damaged(damage, shared));
                 self.doubt = Some(damage.clone());
             }
         }
@@ -150,12 +169,12 @@ impl Index {
 
     /// Recovery is through: every stream is made whole or marked.
     pub(crate) fn settle(&mut self, damage: &Damage) {
-        for stream in &mut self.slots {
-            if stream.cut_at_hole(&mut self.live).is_some() {
+        self.each(|stream, shared| {
+            if stream.cut_at_hole(shared).is_some() {
                 let lost = Damage { what: DamagedPart::Entries, ..damage.clone() };
-                stream.set_damaged(&lost, &mut self.live);
+                stream.set_damaged(&lost, shared);
             }
-        }
+        });
         self.doubt = None;
         for slot in 0..self.slots.len() as u32 {
             self.forget_if_blank(slot);
@@ -204,10 +223,6 @@ fn run_of(head: &RecordHead, place: Place) -> Run {
         count: head.count,
         skip: 0,
     }
-}
-
-fn held(place: Place, body: &[u8]) -> Held {
-    Held { segment: place.segment, bytes: Bytes::copy_from_slice(body) }
 }
 
 /// Stream numbers are the owner's and not an attacker's: one multiplication spreads them well enough, and the

@@ -84,7 +84,7 @@ pub fn inspect(disk: Arc<dyn Disk>) -> Result<Option<Inspection>, WalError> {
 
 fn state(log: &Wal, number: u32) -> SegmentState {
     let catalog = log.catalog.read();
-    match catalog.index.live.iter().find(|segment| segment.number == number) {
+    match catalog.index.shared.live.iter().find(|segment| segment.number == number) {
         None => SegmentState::OldEnd,
         Some(segment) if segment.items == 0 => SegmentState::Reclaimable,
         Some(segment) => SegmentState::Live { items: segment.items, bytes: segment.bytes },

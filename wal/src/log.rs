@@ -14,6 +14,7 @@ use crate::index::Index;
 use crate::mutant::Build;
 use crate::recover::{self, OpenReport};
 use crate::segments::{Spares, Table};
+use crate::stream::{Held, Shared};
 use crate::{Lsn, StateName, StreamId};
 
 /// One log shared by many streams. See the crate's page.
@@ -131,24 +132,24 @@ impl Wal {
     /// What is known about a stream; `None` if it was never written, or was removed.
     pub fn stream(&self, stream: StreamId) -> Option<StreamInfo> {
         let catalog = self.catalog.read();
-        let stream = catalog.index.get(stream)?;
-        let (last_index, last_term) = stream.last();
+        let (stream, pool) = (catalog.index.get(stream)?, &catalog.index.shared.pool);
+        let (last_index, last_term) = stream.last(pool);
         Some(StreamInfo {
             base_index: stream.base.0,
             base_term: stream.base.1,
             last_index,
             last_term,
-            hard_state: stream.hard_state.as_ref().map_or_else(Bytes::new, |held| held.bytes.clone()),
-            runs: stream.terms(),
-            damaged: stream.damaged.as_deref().cloned(),
+            hard_state: stream.hard_state.as_ref().map_or_else(Bytes::new, Held::copy),
+            runs: stream.terms(pool),
+            damaged: stream.damaged().cloned(),
         })
     }
 
     /// A named state of a stream.
     pub fn state(&self, stream: StreamId, name: StateName) -> Option<Bytes> {
         let catalog = self.catalog.read();
-        let states = &catalog.index.get(stream)?.states;
-        states.iter().find(|(other, _)| *other == name.0).map(|(_, held)| held.bytes.clone())
+        let states = catalog.index.get(stream)?.states();
+        states.iter().find(|(other, _)| *other == name.0).map(|(_, held)| held.copy())
     }
 
     /// All streams, sorted by number.
@@ -160,7 +161,7 @@ impl Wal {
     pub fn usage(&self) -> Usage {
         let (segments, live_bytes) = {
             let catalog = self.catalog.read();
-            (catalog.table.len(), catalog.index.live.bytes())
+            (catalog.table.len(), catalog.index.shared.live.bytes())
         };
         let (spare_segments, held_segments) = {
             let spares = self.spares.lock();
@@ -189,18 +190,18 @@ impl Wal {
             return Vec::new();
         }
         let (mut oldest, mut pins) = (active.saturating_sub(slack as u32), Vec::new());
-        for stream in catalog.index.stretch(0, usize::MAX) {
+        catalog.index.each(|stream, Shared { pool, .. }| {
             if stream.runs.is_empty() || stream.runs_oldest > oldest {
-                continue;
+                return;
             }
-            let Some(segment) = stream.oldest_run().filter(|segment| *segment <= oldest) else { continue };
+            let Some(segment) = stream.oldest_run(pool).filter(|segment| *segment <= oldest) else { return };
             if segment < oldest {
                 oldest = segment;
                 pins.clear();
             }
-            let through = stream.runs.iter().rfind(|run| run.segment == segment).map_or(0, |run| run.last());
-            pins.push((stream.id, through));
-        }
+            let there = stream.runs.iter(pool).filter(|run| run.segment == segment);
+            pins.push((stream.id, there.last().map_or(0, |run| run.last())));
+        });
         pins.sort();
         pins.truncate(limit);
         pins

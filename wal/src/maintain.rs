@@ -58,7 +58,8 @@ impl Wal {
         let mut head = self.head.lock();
         let active = head.active.number;
         let catalog = self.catalog.read();
-        let needed = catalog.index.live.iter().find(|segment| segment.items > 0 || segment.number == active);
+        let needed =
+            catalog.index.shared.live.iter().find(|segment| segment.items > 0 || segment.number == active);
         if let Some(segment) = needed {
             head.log_start = head.log_start.max(segment.number);
         }
@@ -105,8 +106,8 @@ impl Wal {
         let mut retired = Vec::new();
         {
             let mut catalog = self.catalog.write();
-            while catalog.index.live.iter().next().is_some_and(|segment| segment.number < start) {
-                catalog.index.live.pop_front();
+            while catalog.index.shared.live.iter().next().is_some_and(|segment| segment.number < start) {
+                catalog.index.shared.live.pop_front();
             }
             while let Some(segment) = catalog.table.pop_before(start) {
                 retired.push(segment);

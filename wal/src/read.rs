@@ -10,8 +10,8 @@ use crate::format::{self, ENTRY_SLOT_BYTES};
 use crate::log::{Catalog, Wal};
 use crate::map::Mapping;
 use crate::mutant::{Build, Mutant};
+use crate::runs::Run;
 use crate::segments::Segment;
-use crate::stream::Run;
 
 /// An entry of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +65,7 @@ impl Wal {
 /// lately.
 pub(crate) fn read_run(catalog: &Catalog, stream: StreamId, run: &Run) -> Option<Part> {
     let row = catalog.table.get(run.segment)?;
-    let known = catalog.index.get(stream)?.runs.contains(run);
+    let known = catalog.index.get(stream)?.holds(run, &catalog.index.shared.pool);
     known.then(|| Part { run: *run, segment: Arc::clone(&row.segment), map: row.map.clone() })
 }
 
@@ -88,15 +88,15 @@ impl Part {
 
 /// Finds the parts of runs that cover the range.
 fn parts(catalog: &Catalog, id: StreamId, (first, last): (u64, u64)) -> Result<Vec<Part>, WalError> {
-    let stream = catalog.index.get(id);
-    let held = stream.map_or((1, 0), |stream| (stream.base.0 + 1, stream.last().0));
+    let (stream, pool) = (catalog.index.get(id), &catalog.index.shared.pool);
+    let held = stream.map_or((1, 0), |stream| (stream.base.0 + 1, stream.last(pool).0));
     let missing = || WalError::NotFound { stream: id, first, last, held };
     let stream = stream.filter(|_| first >= held.0 && first <= last && last <= held.1).ok_or_else(missing)?;
-    let mut at = stream.run_of(first).ok_or_else(missing)?;
+    let mut at = stream.run_of(first, pool).ok_or_else(missing)?;
     let mut parts = Vec::with_capacity(1);
     let mut next = first;
     while next <= last {
-        let run = stream.runs.get(at).ok_or_else(missing)?.part(next, last).ok_or_else(missing)?;
+        let run = stream.runs.get(at, pool).ok_or_else(missing)?.part(next, last).ok_or_else(missing)?;
         let row = catalog.table.get(run.segment).ok_or_else(missing)?;
         parts.push(Part { run, segment: Arc::clone(&row.segment), map: row.map.clone() });
         next = run.last() + 1;

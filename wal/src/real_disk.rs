@@ -11,9 +11,9 @@ use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
 use crate::disk::{Disk, DiskFile, Reached};
 use crate::map::Mapping;
 
-/// Zeros are written in pieces of this size: a page. Larger writes make larger folios, and the pages of a folio that a
-/// frame only touches are written to the device with it.
-const PREWRITE_BYTES: usize = 4 * 1024;
+/// Zeros are written in pieces of this size, and the page cache then holds the file in folios of it: the larger, the
+/// cheaper a write into them. What reaches the device are the blocks that were written, however large their folio.
+const PREWRITE_BYTES: usize = 64 * 1024;
 
 /// What direct reads must be aligned to: no device in use has larger logical blocks.
 const DIRECT_ALIGN: u64 = 4096;

@@ -217,7 +217,7 @@ impl Recovery {
     /// Step 4: every segment from the oldest on, until the log ends.
     fn replay(&mut self, files: &Files, mut ahead: Option<Ahead<'_, '_>>) -> Result<(), WalError> {
         if let Some(missing) = files.missing_start {
-            self.catalog.index.live.push(missing);
+            self.catalog.index.shared.live.push(missing);
             self.lose_all(missing);
         }
         for (n, found) in files.chain.iter().enumerate() {
@@ -228,8 +228,8 @@ impl Recovery {
                 // A segment between is gone, or the file of the last one is shorter than it was.
                 self.judge_hole(None);
                 let gone = found.header.number - 1;
-                if self.catalog.index.live.iter().last().is_none_or(|last| last.number < gone) {
-                    self.catalog.index.live.push(gone);
+                if self.catalog.index.shared.live.iter().last().is_none_or(|last| last.number < gone) {
+                    self.catalog.index.shared.live.push(gone);
                 }
                 self.lose_all(gone);
                 self.at = found.header.start;
@@ -257,7 +257,7 @@ impl Recovery {
             salt: found.header.salt,
             file: found.file.clone(),
         };
-        self.catalog.index.live.push(segment.number);
+        self.catalog.index.shared.live.push(segment.number);
         self.catalog.table.push(Arc::new(segment), None, 0);
     }
 
@@ -451,7 +451,7 @@ impl Recovery {
     }
 
     fn log_start(&self, files: &Files) -> u32 {
-        let oldest = self.catalog.index.live.iter().next().map(|segment| segment.number);
+        let oldest = self.catalog.index.shared.live.iter().next().map(|segment| segment.number);
         oldest.unwrap_or(files.next_number)
     }
 
@@ -460,7 +460,8 @@ impl Recovery {
         let damage = Damage { at: Lsn(self.proven), segment: u64::from(newest), what: DamagedPart::Entries };
         self.catalog.index.settle(&damage);
         let ids = self.catalog.index.ids();
-        let hit = |id: &StreamId| self.catalog.index.get(*id).is_some_and(|stream| stream.damaged.is_some());
+        let hit =
+            |id: &StreamId| self.catalog.index.get(*id).is_some_and(|stream| stream.damaged().is_some());
         self.report.damaged = ids.into_iter().filter(hit).collect();
     }
 }

@@ -82,7 +82,7 @@ impl Writer<'_> {
             self.disk.random().map_err(|error| WalError::io("drawing a salt for", &file.name, error))?;
         let segment = Arc::new(Segment { number, start: self.end, salt, file });
         let map = segment.file.file.map(self.config.segment_bytes).unwrap_or(None);
-        catalog.index.live.push(number);
+        catalog.index.shared.live.push(number);
         catalog.table.push(Arc::clone(&segment), map, self.config.hot_segments);
         self.segments.push(segment);
         Ok(())

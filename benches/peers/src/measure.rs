@@ -1,27 +1,35 @@
-//! What something costs: time on the clock, CPU time of the process, bytes that it sent to the device.
+//! What something costs: time on the clock, CPU time of the process, bytes that the device was sent meanwhile.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+
+/// Which number in the counters of a device says how many sectors were written.
+const SECTORS_WRITTEN: usize = 6;
 
 /// What a piece of work took.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Cost {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
+    /// Of all processes that use the device.
     pub(crate) device_bytes: u64,
 }
 
+/// The cost of work in memory.
 pub(crate) fn cost<T>(work: impl FnOnce() -> T) -> (T, Cost) {
-    // The clocks last: to ask for the bytes takes longer than some of the work.
-    let (bytes, begun, cpu) = (device_bytes(), Instant::now(), cpu());
+    let (begun, cpu) = (Instant::now(), cpu());
     let result = work();
-    let cost = Cost {
-        wall: begun.elapsed(),
-        cpu: self::cpu().saturating_sub(cpu),
-        device_bytes: device_bytes().saturating_sub(bytes),
-    };
-    (result, cost)
+    (result, Cost { wall: begun.elapsed(), cpu: self::cpu().saturating_sub(cpu), device_bytes: 0 })
+}
+
+/// The cost of work in this directory.
+pub(crate) fn cost_on<T>(directory: &Path, work: impl FnOnce() -> T) -> (T, Cost) {
+    let bytes = device_bytes(directory);
+    let (result, cost) = cost(work);
+    (result, Cost { device_bytes: device_bytes(directory).saturating_sub(bytes), ..cost })
 }
 
 fn cpu() -> Duration {
@@ -29,11 +37,15 @@ fn cpu() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// What the kernel says that this process caused to be written.
-fn device_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-    line.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
+/// What the device below a directory has written since the system started; 0 where there is no such counter. (What the kernel
+/// counts for a process is more: whole folios, although only their dirty blocks are written.)
+fn device_bytes(directory: &Path) -> u64 {
+    let Ok(device) = directory.metadata().map(|meta| meta.dev()) else { return 0 };
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let text = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).unwrap_or_default();
+    let sectors =
+        text.split_whitespace().nth(SECTORS_WRITTEN).and_then(|sectors| sectors.parse::<u64>().ok());
+    sectors.unwrap_or(0) * 512
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::measure::{Cost, cost};
+use crate::measure::{Cost, cost_on};
 use crate::work::{Payloads, Work};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -29,7 +29,9 @@ pub(crate) fn directory() -> Result<TempDir> {
 pub(crate) fn run(make: Make, work: &Work, payloads: &Payloads) -> Result<Cost> {
     let directory = directory()?;
     let mut peer = make(directory.path(), work)?;
-    let (done, cost) = cost(|| (0..work.batches).try_for_each(|number| peer.batch(number, work, payloads)));
+    let (done, cost) = cost_on(directory.path(), || {
+        (0..work.batches).try_for_each(|number| peer.batch(number, work, payloads))
+    });
     done?;
     Ok(cost)
 }

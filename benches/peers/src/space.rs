@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 
 use skep_wal::{Batch, RealDisk, StreamId, Wal, WalConfig};
 
-use crate::measure::cost;
+use crate::measure::cost_on;
 use crate::peer::{Result, directory};
 use crate::report::{Report, Target};
 use crate::skep::{fill, open};
-use crate::work::{Payloads, REGIONS, REGIONS_PER_BATCH};
+use crate::work::{Payloads, REGIONS, REGIONS_PER_BATCH, ROUNDS};
 
 const BATCHES: u64 = 1_000;
 /// Headers, heads and lists of a frame with one record.
 const FRAME_OVERHEAD_BYTES: usize = 64 + 48 + 24 + 8;
 const PAGES_PER_FRAME: usize = 8;
+/// Frames in each round of those that are counted on the device.
+const FRAMES: u64 = 500;
 
 pub(crate) fn all(report: &mut Report) -> Result<()> {
     let payloads = Payloads::new();
@@ -89,18 +91,23 @@ fn device_bytes(report: &mut Report) -> Result<()> {
     let wal = roomy(directory.path())?;
     let mut batch = Batch::new();
     let payload = vec![7; PAGES_PER_FRAME * 4096 - FRAME_OVERHEAD_BYTES];
-    let begun = wal.appended_lsn();
-    let (done, cost) = cost(|| -> Result<()> {
-        for index in 1..=500 {
-            batch.entries(StreamId(1), index, 1, [payload.as_slice()]);
-            wal.append(&mut batch)?;
-            wal.sync()?;
-        }
-        Ok(())
-    });
-    done?;
-    let ratio = cost.device_bytes as f64 / (wal.appended_lsn().0 - begun.0) as f64;
-    report.row("device bytes per byte, frames of whole pages", (ratio, "ratio"), Target::AtMost(1.1));
+    let mut ratios = Vec::new();
+    for round in 0..ROUNDS as u64 {
+        let begun = wal.appended_lsn();
+        let (done, cost) = cost_on(directory.path(), || -> Result<()> {
+            for index in round * FRAMES + 1..=(round + 1) * FRAMES {
+                batch.entries(StreamId(1), index, 1, [payload.as_slice()]);
+                wal.append(&mut batch)?;
+                wal.sync()?;
+            }
+            Ok(())
+        });
+        done?;
+        ratios.push(cost.device_bytes as f64 / (wal.appended_lsn().0 - begun.0) as f64);
+    }
+    // The device counts for everybody who writes to it: others can only add.
+    let least = ratios.into_iter().fold(f64::INFINITY, f64::min);
+    report.row("device bytes per byte, frames of whole pages", (least, "ratio"), Target::AtMost(1.1));
     Ok(())
 }
 
