@@ -6,11 +6,15 @@ use crate::buffer::Buffer;
 use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
 use crate::error::WalError;
-use crate::format::{FORMAT_VERSION, Fault, SegmentHeader};
+use crate::format::{FORMAT_VERSION, Fault, FrameHead, SegmentHeader};
 use crate::mem_file::SECTOR_BYTES;
-use crate::mutant::{Build, Mutant};
+use crate::mutant::Mutant;
 use crate::scan::SegmentBytes;
 use crate::segments::{SegmentFile, is_segment_name};
+
+/// So much is read past the page cache at first, of short segments less: on most starts nothing follows on what is known to
+/// be durable.
+const DIRECT_BYTES_MAX: usize = 256 << 10;
 
 /// A file with a whole header.
 pub(crate) struct Found {
@@ -38,8 +42,8 @@ pub(crate) struct Files {
     pub(crate) log: Option<u128>,
     /// A segment before the chain that should be there.
     pub(crate) missing_start: Option<u32>,
-    /// The bytes of the newest segment, as the page cache has them.
-    pub(crate) newest: Buffer,
+    /// All frames with whole heads in the newest segment, as the page cache has them.
+    pub(crate) newest: Vec<FrameHead>,
     /// The next number that was never used.
     pub(crate) next_number: u32,
     /// Whether headers were read from the medium.
@@ -58,7 +62,7 @@ pub(crate) fn files(disk: &dyn Disk, config: &WalConfig) -> Result<Files, WalErr
         names,
         log: None,
         missing_start: None,
-        newest: Buffer::new(0),
+        newest: Vec::new(),
         next_number: 1,
         reached: Reached::Medium,
     };
@@ -153,8 +157,11 @@ fn link(mut found: BTreeMap<u32, Found>, config: &WalConfig, files: &mut Files) 
             }
         };
         if log_start == 0 {
-            files.newest = load(&segment, segment.bytes, None).0;
-            log_start = said_log_start(&segment, &files.newest);
+            let mut bytes = Buffer::new(segment.bytes as usize);
+            read_cached(&segment, &mut bytes);
+            files.newest = SegmentBytes::of(&segment, &bytes, config.build()).heads();
+            let said = files.newest.iter().map(|head| head.place.log_start).max().unwrap_or(0);
+            log_start = said.max(segment.header.log_start);
         }
         next = segment.header.previous;
         files.chain.push(segment);
@@ -166,31 +173,59 @@ fn link(mut found: BTreeMap<u32, Found>, config: &WalConfig, files: &mut Files) 
     Ok(())
 }
 
-/// The highest first segment that the newest segment names.
-fn said_log_start(newest: &Found, bytes: &[u8]) -> u32 {
-    let heads = SegmentBytes::of(newest, bytes, Build::default()).heads();
-    let said = heads.iter().map(|head| head.place.log_start).max().unwrap_or(0);
-    said.max(newest.header.log_start)
+/// The bytes of a segment as far as they are needed: through a place from the page cache, then from the medium.
+pub(crate) struct Loaded<'f> {
+    found: &'f Found,
+    bytes: Buffer,
+    /// Where those from the medium begin.
+    direct: usize,
+    /// So many were read.
+    known: usize,
+    pub(crate) reached: Reached,
 }
 
-/// The bytes of a segment: from `direct` on past the page cache. What cannot be read is blank.
-pub(crate) fn load(found: &Found, length: u64, direct: Option<u64>) -> (Buffer, Reached) {
-    let file = &found.file.file;
-    let mut bytes = Buffer::new(length as usize);
-    let mut reached = Reached::Medium;
-    let cached = direct.unwrap_or(length) as usize;
-    if !matches!(file.read_at(0, &mut bytes[..cached]), Ok(read) if read == cached) {
-        pieces(&mut bytes[..cached], 0, |offset, piece| file.read_at(offset, piece).is_ok());
+impl<'f> Loaded<'f> {
+    /// The first `length` bytes; those from `direct` on past the page cache, and of them only the first for now.
+    pub(crate) fn new(found: &'f Found, length: u64, direct: Option<u64>) -> Loaded<'f> {
+        let mut bytes = Buffer::new(length as usize);
+        let direct = direct.unwrap_or(length) as usize;
+        read_cached(found, &mut bytes[..direct]);
+        let mut loaded = Loaded { found, bytes, direct, known: direct, reached: Reached::Medium };
+        loaded.read_more();
+        loaded
     }
-    if let Some(from) = direct {
-        match file.read_direct(from, &mut bytes[cached..]) {
-            Ok((_, how)) => reached = how,
-            Err(_) => {
-                pieces(&mut bytes[cached..], from, |offset, piece| file.read_direct(offset, piece).is_ok())
-            }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.known]
+    }
+
+    pub(crate) fn is_all(&self) -> bool {
+        self.known == self.bytes.len()
+    }
+
+    /// Reads as much again from the medium as was read of it before.
+    pub(crate) fn read_more(&mut self) {
+        let first = (self.bytes.len() / 256).clamp(2 * PAGE_BYTES as usize, DIRECT_BYTES_MAX);
+        let step = (self.known - self.direct).max(first);
+        let (from, to) = (self.known, (self.known + step).min(self.bytes.len()));
+        let file = &self.found.file.file;
+        match file.read_direct(from as u64, &mut self.bytes[from..to]) {
+            Ok((_, Reached::Cache)) => self.reached = Reached::Cache,
+            Ok((_, Reached::Medium)) => {}
+            Err(_) => pieces(&mut self.bytes[from..to], from as u64, |offset, piece| {
+                file.read_direct(offset, piece).is_ok()
+            }),
         }
+        self.known = to;
     }
-    (bytes, reached)
+}
+
+/// The first bytes of a segment from the page cache. What cannot be read is blank.
+fn read_cached(found: &Found, bytes: &mut [u8]) {
+    let file = &found.file.file;
+    if !matches!(file.read_at(0, bytes), Ok(read) if read == bytes.len()) {
+        pieces(bytes, 0, |offset, piece| file.read_at(offset, piece).is_ok());
+    }
 }
 
 /// Reads piece by piece, so that a bad sector costs no more than the system makes it cost: often its page.

@@ -11,8 +11,8 @@ use crate::batch::Batch;
 use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
 use crate::error::{Damage, DamagedPart, WalError};
-use crate::find::{self, Files, Found};
-use crate::format::{Before, Fault, Kind};
+use crate::find::{self, Files, Found, Loaded};
+use crate::format::{Before, Fault, FrameHead, Kind};
 use crate::index::Place;
 use crate::log::{Catalog, Wal};
 use crate::mutant::{Build, Mutant};
@@ -200,7 +200,7 @@ impl Recovery {
     fn prove(&mut self, files: &Files) {
         let Some(newest) = files.chain.last() else { return };
         self.proven = newest.header.durable;
-        for head in SegmentBytes::of(newest, &files.newest, self.build).heads() {
+        for head in &files.newest {
             self.proven = self.proven.max(head.place.durable);
             if self.build.is(Mutant::LaterFrameProves) {
                 self.proven = self.proven.max(head.place.lsn);
@@ -243,7 +243,8 @@ impl Recovery {
             {
                 continue;
             }
-            if !self.replay_segment(found, ahead::length(found, next), next.is_none())? {
+            let newest = next.is_none().then_some(&files.newest[..]);
+            if !self.replay_segment(found, ahead::length(found, next), newest)? {
                 break;
             }
         }
@@ -273,17 +274,23 @@ impl Recovery {
         checked.is_all
     }
 
-    /// Reads one segment, what is not proven past the page cache; says whether the log goes on in the next.
-    fn replay_segment(&mut self, found: &Found, length: u64, newest: bool) -> Result<bool, WalError> {
+    /// Reads one segment, what is not proven past the page cache; says whether the log goes on in the next. If it is the
+    /// newest, `newest` has the frames that the page cache shows in it.
+    fn replay_segment(
+        &mut self,
+        found: &Found,
+        length: u64,
+        newest: Option<&[FrameHead]>,
+    ) -> Result<bool, WalError> {
         let end = found.header.start + length - PAGE_BYTES;
         let direct = (end > self.proven && !self.build.is(Mutant::ReadFromCache))
             .then(|| PAGE_BYTES + self.proven.saturating_sub(found.header.start).min(length - PAGE_BYTES));
-        let (bytes, reached) = find::load(found, length, direct);
-        if reached == Reached::Cache {
-            self.report.reached = Reached::Cache;
-        }
-        let view = SegmentBytes::of(found, &bytes, self.build);
-        while self.at < view.end() {
+        let mut loaded = Loaded::new(found, length, direct);
+        while self.at < end {
+            if loaded.reached == Reached::Cache {
+                self.report.reached = Reached::Cache;
+            }
+            let view = SegmentBytes::of(found, loaded.bytes(), self.build);
             match view.follow_whole(self.at) {
                 Ok(frame) => {
                     if !self.take(&frame, (view.number, view.bodies())) {
@@ -292,13 +299,21 @@ impl Recovery {
                     }
                 }
                 Err(Fault::Newer(version)) => return Err(find::newer(&found.file.name, version)),
+                Err(Fault::Invalid)
+                    if !loaded.is_all() && (self.at < self.proven || view.may_follow(self.at)) =>
+                {
+                    loaded.read_more();
+                }
                 Err(Fault::Invalid) if self.at < self.proven && self.build.is(Mutant::DamageIsTorn) => {
                     self.proven = self.at;
                     return Ok(false);
                 }
                 Err(Fault::Invalid) if self.at < self.proven => self.skip_hole(&view, found),
                 Err(Fault::Invalid) => {
-                    let torn = !newest || view.has_remains(self.at);
+                    let unread = newest.filter(|_| !loaded.is_all()).unwrap_or_default();
+                    let torn = newest.is_none()
+                        || view.has_remains(self.at)
+                        || unread.iter().any(|head| head.place.lsn >= self.at);
                     self.report.torn_tail = torn.then_some(Lsn(self.at));
                     return Ok(false);
                 }

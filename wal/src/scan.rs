@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::config::PAGE_BYTES;
 use crate::find::Found;
-use crate::format::{self, FRAME_ALIGN, Fault, FrameHead, RecordHead};
+use crate::format::{self, FRAME_ALIGN, FRAME_HEADER_BYTES, Fault, FrameHead, RecordHead};
 use crate::mutant::{Build, Mutant};
 
 /// The bytes of a segment, header page included, as far as the segment reaches.
@@ -115,6 +115,16 @@ impl<'a> SegmentBytes<'a> {
         let meant =
             |at: usize| self.bytes.get(at..).is_some_and(|bytes| format::may_be_frame(bytes, self.salt));
         meant(offset) || meant(offset.next_multiple_of(PAGE_BYTES as usize)) || self.search(lsn).is_some()
+    }
+
+    /// Whether more bytes than these could show a frame that follows on position `lsn`.
+    pub(crate) fn may_follow(&self, lsn: u64) -> bool {
+        let offset = self.offset(lsn);
+        self.is_lax()
+            || [offset, offset.next_multiple_of(PAGE_BYTES as usize)].into_iter().any(|at| {
+                let bytes = self.bytes.get(at..).unwrap_or_default();
+                bytes.len() < FRAME_HEADER_BYTES || format::may_be_frame(bytes, self.salt)
+            })
     }
 
     /// The first frame with a whole head at or behind `lsn`.

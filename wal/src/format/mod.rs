@@ -11,9 +11,9 @@ mod segment;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frame::make_right;
 pub(crate) use frame::{
-    Before, FRAME_ALIGN, FrameHead, FramePlace, RECORD_OVERHEAD_BYTES, Records, SALT_AT, bodies_offset,
-    decode_frame, decode_records, decode_trailer, encode_frame, frame_bytes, is_padding_blank, may_be_frame,
-    said_place,
+    Before, FRAME_ALIGN, FRAME_HEADER_BYTES, FrameHead, FramePlace, RECORD_OVERHEAD_BYTES, Records, SALT_AT,
+    bodies_offset, decode_frame, decode_records, decode_trailer, encode_frame, frame_bytes, is_padding_blank,
+    may_be_frame, said_place,
 };
 pub(crate) use record::{
     ENTRY_SLOT_BYTES, Kind, RecordHead, check_body, check_entry, entry_range, entry_slot, put_entry_slot,
