@@ -1,12 +1,10 @@
 //! Where everything is: the streams by number, and the one place that turns a record into a change of a
 //! stream.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use crate::StreamId;
 use crate::error::{Damage, DamagedPart, Misuse, WalError};
 use crate::format::{Kind, RecordHead};
+use crate::id_table::IdTable;
 use crate::paged::Paged;
 use crate::runs::Run;
 use crate::stream::{Held, Shared, Stream};
@@ -22,7 +20,7 @@ pub(crate) struct Place {
 /// All streams of a log.
 #[derive(Default)]
 pub(crate) struct Index {
-    by_id: HashMap<u64, u32, BuildHasherDefault<IdHasher>>,
+    by_id: IdTable,
     slots: Paged<Stream>,
     free: Vec<u32>,
     pub(crate) shared: Shared,
@@ -43,13 +41,13 @@ struct Pending {
 impl Index {
     /// The stream of this number, unless nothing is known about it.
     pub(crate) fn get(&self, id: StreamId) -> Option<&Stream> {
-        let slot = *self.by_id.get(&id.0)?;
+        let slot = self.by_id.get(id.0)?;
         Some(&self.slots[slot]).filter(|stream| !stream.is_blank())
     }
 
     /// The stream of this number, to be changed.
     pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<(&mut Stream, &mut Shared)> {
-        let slot = *self.by_id.get(&id.0)?;
+        let slot = self.by_id.get(id.0)?;
         Some((&mut self.slots[slot], &mut self.shared))
     }
 
@@ -80,6 +78,7 @@ impl Index {
     pub(crate) fn check(&mut self, heads: &[RecordHead], slots: &mut Vec<u32>) -> Result<(), WalError> {
         slots.clear();
         self.pending.clear();
+        self.by_id.warm(heads.iter().map(|head| head.stream));
         for head in heads {
             let slot = self.slot(head.stream);
             slots.push(slot);
@@ -104,8 +103,8 @@ impl Index {
 
     /// The slot of a stream; a new one if it has none.
     pub(crate) fn slot(&mut self, id: u64) -> u32 {
-        if let Some(slot) = self.by_id.get(&id) {
-            return *slot;
+        if let Some(slot) = self.by_id.get(id) {
+            return slot;
         }
         let mut stream = Stream::new(StreamId(id));
         if let Some(damage) = &self.doubt {
@@ -145,8 +144,8 @@ impl Index {
     /// Gives back the slot of a stream about which nothing is known any more.
     pub(crate) fn forget_if_blank(&mut self, slot: u32) {
         let stream = &self.slots[slot];
-        if stream.is_blank() && self.by_id.get(&stream.id.0) == Some(&slot) {
-            self.by_id.remove(&stream.id.0);
+        if stream.is_blank() && self.by_id.get(stream.id.0) == Some(slot) {
+            self.by_id.remove(stream.id.0);
             self.free.push(slot);
         }
     }
@@ -222,27 +221,5 @@ fn run_of(head: &RecordHead, place: Place) -> Run {
         bytes: head.body_bytes,
         count: head.count,
         skip: 0,
-    }
-}
-
-/// Stream numbers are the owner's and not an attacker's: one multiplication spreads them well enough, and the
-/// order of the map is the same in every run.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        let mixed = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -131,6 +131,7 @@ mod find;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod id_table;
 mod ids;
 mod index;
 mod inspect;

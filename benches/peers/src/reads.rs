@@ -125,6 +125,7 @@ fn idle_regions(report: &mut Report) -> Result<()> {
         }
     }
     wal.append(&mut batch)?;
+    wal.maintain()?;
     wal.rest()?;
     drop(wal);
     let mut seconds = Vec::new();

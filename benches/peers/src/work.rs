@@ -5,7 +5,7 @@ pub(crate) const REGIONS_PER_BATCH: u64 = 64;
 pub(crate) const PAYLOAD_BYTES: usize = 128;
 
 /// How often each measurement is repeated, alternating between the peers.
-pub(crate) const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 9;
 
 /// So many batches, each with so many entries for each of its regions.
 #[derive(Clone, Copy)]

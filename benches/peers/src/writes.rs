@@ -23,7 +23,7 @@ struct Medians {
 
 pub(crate) fn all(report: &mut Report) -> Result<()> {
     let payloads = Payloads::new();
-    for (entries_per_region, batches, cpu_target) in [(1, 400, 110.0), (8, 200, 75.0)] {
+    for (entries_per_region, batches, cpu_target) in [(1, 1600, 110.0), (8, 800, 75.0)] {
         let work = Work { entries_per_region, batches, is_synced: true };
         let name = format!("{entries_per_region} per region, synced");
         let found = rounds(&work, &payloads)?;
@@ -35,7 +35,7 @@ pub(crate) fn all(report: &mut Report) -> Result<()> {
         }
         peers(report, &name, &found);
 
-        let work = Work { batches: batches * 8, is_synced: false, ..work };
+        let work = Work { batches: batches * 2, is_synced: false, ..work };
         let name = format!("{entries_per_region} per region, no sync");
         let found = rounds(&work, &payloads)?;
         report.row(format!("{name}: CPU per entry"), (found[1].cpu_ns, "ns"), Target::AtMost(cpu_target));
