@@ -6,6 +6,7 @@
 //! never truncates.
 
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 
 use crate::StreamId;
 use crate::batch::Batch;
@@ -117,6 +118,8 @@ impl Wal {
                 carried += batch.heads.len();
                 self.append_frame(&mut head, &batch)?;
             }
+            // Whoever waits to append comes next: taking the lock again at once would keep it from them.
+            MutexGuard::unlock_fair(head);
             left = &left[taken..];
         }
         Ok(carried)

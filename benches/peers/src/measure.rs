@@ -6,30 +6,44 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Which number in the counters of a device says how many sectors were written.
+/// Which of the counters of a device says how many sectors were written, and which how often its cache was flushed
+/// (Documentation/block/stat.rst of Linux).
 const SECTORS_WRITTEN: usize = 6;
+const FLUSHES: usize = 15;
 
 /// What a piece of work took.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Cost {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
-    /// Of all processes that use the device.
-    pub(crate) device_bytes: u64,
+    /// Of all processes that use it.
+    pub(crate) device: Device,
+}
+
+/// What a device did.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Device {
+    pub(crate) bytes: u64,
+    pub(crate) flushes: u64,
 }
 
 /// The cost of work in memory.
 pub(crate) fn cost<T>(work: impl FnOnce() -> T) -> (T, Cost) {
     let (begun, cpu) = (Instant::now(), cpu());
     let result = work();
-    (result, Cost { wall: begun.elapsed(), cpu: self::cpu().saturating_sub(cpu), device_bytes: 0 })
+    (result, Cost { wall: begun.elapsed(), cpu: self::cpu().saturating_sub(cpu), device: Device::default() })
 }
 
 /// The cost of work in this directory.
 pub(crate) fn cost_on<T>(directory: &Path, work: impl FnOnce() -> T) -> (T, Cost) {
-    let bytes = device_bytes(directory);
+    let before = self::device(directory);
     let (result, cost) = cost(work);
-    (result, Cost { device_bytes: device_bytes(directory).saturating_sub(bytes), ..cost })
+    let after = self::device(directory);
+    let device = Device {
+        bytes: after.bytes.saturating_sub(before.bytes),
+        flushes: after.flushes.saturating_sub(before.flushes),
+    };
+    (result, Cost { device, ..cost })
 }
 
 fn cpu() -> Duration {
@@ -37,15 +51,15 @@ fn cpu() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// What the device below a directory has written since the system started; 0 where there is no such counter. (What the kernel
-/// counts for a process is more: whole folios, although only their dirty blocks are written.)
-fn device_bytes(directory: &Path) -> u64 {
-    let Ok(device) = directory.metadata().map(|meta| meta.dev()) else { return 0 };
+/// What the device below a directory has done since the system started, for everybody; nothing where there are no such
+/// counters. (What the kernel counts for a process is more: whole folios, although only their dirty blocks are written.)
+fn device(directory: &Path) -> Device {
+    let Ok(device) = directory.metadata().map(|meta| meta.dev()) else { return Device::default() };
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let text = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).unwrap_or_default();
-    let sectors =
-        text.split_whitespace().nth(SECTORS_WRITTEN).and_then(|sectors| sectors.parse::<u64>().ok());
-    sectors.unwrap_or(0) * 512
+    let number =
+        |at: usize| text.split_whitespace().nth(at).and_then(|number| number.parse().ok()).unwrap_or(0);
+    Device { bytes: number(SECTORS_WRITTEN) * 512, flushes: number(FLUSHES) }
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
