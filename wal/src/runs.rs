@@ -1,5 +1,6 @@
-//! The runs of a stream. Most streams are idle and have one, which stands in place; a few stand in chunks that all
-//! streams share, so that a stream that grows asks for no memory of its own; many stand in a queue.
+//! The runs of a stream. Most streams are idle and have one, which stands in place. More stand in chunks that all streams
+//! share, so that a stream that grows asks for no memory of its own and nothing is moved: a few chunks say each which is
+//! the next, many are listed in a directory.
 
 use std::collections::VecDeque;
 
@@ -8,9 +9,9 @@ use crate::paged::Paged;
 
 /// Runs in a chunk.
 const CHUNK_RUNS: usize = 4;
-/// So many runs stand in chunks at most: finding one there is a walk.
+/// So many runs stand in a chain at most: finding one there is a walk.
 const FEW_MAX: usize = 32;
-/// A queue that has no more runs than this is given up.
+/// The directory of a stream that has no more runs than this is given up.
 const FEW_AGAIN: usize = 8;
 
 /// Entries of one term that stand in one record, or the part of them that is still needed.
@@ -58,7 +59,7 @@ pub(crate) enum Runs {
     None,
     One(Run),
     Few(Chain),
-    Many(VecDeque<Run>),
+    Many(Box<Directory>),
 }
 
 /// Runs in chunks of a pool, each of which says which is the next.
@@ -69,6 +70,27 @@ pub(crate) struct Chain {
     /// Where in the first chunk the first run stands.
     start: u8,
     count: u8,
+}
+
+/// Runs in chunks of a pool, all of which are listed here.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    chunks: VecDeque<u32>,
+    /// Where in the first chunk the first run stands.
+    start: usize,
+    count: usize,
+}
+
+impl Directory {
+    fn end(&self) -> usize {
+        self.start + self.count
+    }
+
+    /// Where a run stands: its chunk, and its place in there.
+    fn place(&self, at: usize) -> (u32, usize) {
+        let place = self.start + at;
+        (self.chunks[place / CHUNK_RUNS], place % CHUNK_RUNS)
+    }
 }
 
 impl Chain {
@@ -114,20 +136,44 @@ impl RunPool {
         self.free = chunk;
     }
 
+    fn run(&self, (chunk, place): (u32, usize)) -> &Run {
+        &self.chunks[chunk].runs[place]
+    }
+
+    fn run_mut(&mut self, (chunk, place): (u32, usize)) -> &mut Run {
+        &mut self.chunks[chunk].runs[place]
+    }
+
     /// The chunk `hops` after the first of a chain.
     fn chunk_of(&self, chain: Chain, hops: usize) -> u32 {
         (0..hops).fold(chain.first, |chunk, _| self.chunks[chunk].next)
     }
 
-    fn run(&self, chain: Chain, at: usize) -> &Run {
+    /// Where a run of a chain stands.
+    fn place(&self, chain: Chain, at: usize) -> (u32, usize) {
         let place = usize::from(chain.start) + at;
-        &self.chunks[self.chunk_of(chain, place / CHUNK_RUNS)].runs[place % CHUNK_RUNS]
+        (self.chunk_of(chain, place / CHUNK_RUNS), place % CHUNK_RUNS)
     }
 
-    fn run_mut(&mut self, chain: Chain, at: usize) -> &mut Run {
-        let place = usize::from(chain.start) + at;
-        let chunk = self.chunk_of(chain, place / CHUNK_RUNS);
-        &mut self.chunks[chunk].runs[place % CHUNK_RUNS]
+    /// All chunks of a chain.
+    fn chunks_of(&self, chain: Chain) -> VecDeque<u32> {
+        let mut next = chain.first;
+        let chunks = (0..chain.end().div_ceil(CHUNK_RUNS)).map(|_| {
+            let chunk = next;
+            next = self.chunks[chunk].next;
+            chunk
+        });
+        chunks.collect()
+    }
+
+    /// Makes a chain of listed chunks.
+    fn chain(&mut self, directory: &Directory) -> Chain {
+        let chunks = directory.chunks.iter().copied();
+        for (chunk, next) in chunks.clone().zip(chunks.skip(1)) {
+            self.chunks[chunk].next = next;
+        }
+        let (first, last) = (directory.place(0).0, directory.place(directory.count - 1).0);
+        Chain { first, last, start: directory.start as u8, count: directory.count as u8 }
     }
 
     fn push(&mut self, chain: &mut Chain, run: Run) {
@@ -161,10 +207,38 @@ impl RunPool {
         }
     }
 
-    fn drop_chain(&mut self, chain: Chain) {
-        for hops in (0..chain.end().div_ceil(CHUNK_RUNS)).rev() {
-            self.give_back(self.chunk_of(chain, hops));
+    fn push_listed(&mut self, directory: &mut Directory, run: Run) {
+        if directory.end().is_multiple_of(CHUNK_RUNS) {
+            directory.chunks.push_back(self.take());
         }
+        directory.count += 1;
+        *self.run_mut(directory.place(directory.count - 1)) = run;
+    }
+
+    /// Takes the last of several runs out of a directory.
+    fn pop_listed(&mut self, directory: &mut Directory) {
+        directory.count -= 1;
+        if directory.end().is_multiple_of(CHUNK_RUNS)
+            && let Some(last) = directory.chunks.pop_back()
+        {
+            self.give_back(last);
+        }
+    }
+
+    /// Takes the first of several runs out of a directory.
+    fn pop_first_listed(&mut self, directory: &mut Directory) {
+        directory.count -= 1;
+        directory.start += 1;
+        if directory.start == CHUNK_RUNS
+            && let Some(first) = directory.chunks.pop_front()
+        {
+            self.give_back(first);
+            directory.start = 0;
+        }
+    }
+
+    fn drop_chunks(&mut self, chunks: VecDeque<u32>) {
+        chunks.into_iter().for_each(|chunk| self.give_back(chunk));
     }
 }
 
@@ -174,7 +248,7 @@ impl Runs {
             Runs::None => 0,
             Runs::One(_) => 1,
             Runs::Few(chain) => usize::from(chain.count),
-            Runs::Many(queue) => queue.len(),
+            Runs::Many(directory) => directory.count,
         }
     }
 
@@ -184,20 +258,22 @@ impl Runs {
 
     pub(crate) fn get<'a>(&'a self, at: usize, pool: &'a RunPool) -> Option<&'a Run> {
         match self {
-            Runs::One(run) if at == 0 => Some(run),
-            Runs::Few(chain) if at < usize::from(chain.count) => Some(pool.run(*chain, at)),
-            Runs::Many(queue) => queue.get(at),
-            Runs::None | Runs::One(_) | Runs::Few(_) => None,
+            _ if at >= self.len() => None,
+            Runs::None => None,
+            Runs::One(run) => Some(run),
+            Runs::Few(chain) => Some(pool.run(pool.place(*chain, at))),
+            Runs::Many(directory) => Some(pool.run(directory.place(at))),
         }
     }
 
-    /// The run at a place where one is, to be changed.
+    /// The run at a place, to be changed.
     pub(crate) fn get_mut<'a>(&'a mut self, at: usize, pool: &'a mut RunPool) -> Option<&'a mut Run> {
         match self {
-            Runs::One(run) if at == 0 => Some(run),
-            Runs::Few(chain) if at < usize::from(chain.count) => Some(pool.run_mut(*chain, at)),
-            Runs::Many(queue) => queue.get_mut(at),
-            Runs::None | Runs::One(_) | Runs::Few(_) => None,
+            _ if at >= self.len() => None,
+            Runs::None => None,
+            Runs::One(run) => Some(run),
+            Runs::Few(chain) => Some(pool.run_mut(pool.place(*chain, at))),
+            Runs::Many(directory) => Some(pool.run_mut(directory.place(at))),
         }
     }
 
@@ -205,8 +281,8 @@ impl Runs {
         match self {
             Runs::None => None,
             Runs::One(run) => Some(run),
-            Runs::Few(chain) => Some(&pool.chunks[chain.last].runs[(chain.end() - 1) % CHUNK_RUNS]),
-            Runs::Many(queue) => queue.back(),
+            Runs::Few(chain) => Some(pool.run((chain.last, (chain.end() - 1) % CHUNK_RUNS))),
+            Runs::Many(directory) => Some(pool.run(directory.place(directory.count - 1))),
         }
     }
 
@@ -215,18 +291,18 @@ impl Runs {
         match self {
             Runs::None => None,
             Runs::One(run) => Some(run),
-            Runs::Few(chain) => Some(&mut pool.chunks[chain.last].runs[(chain.end() - 1) % CHUNK_RUNS]),
-            Runs::Many(queue) => queue.back_mut(),
+            Runs::Few(chain) => Some(pool.run_mut((chain.last, (chain.end() - 1) % CHUNK_RUNS))),
+            Runs::Many(directory) => Some(pool.run_mut(directory.place(directory.count - 1))),
         }
     }
 
     /// All runs. O(1) for each.
     pub(crate) fn iter<'a>(&'a self, pool: &'a RunPool) -> impl Iterator<Item = &'a Run> + Clone {
-        let (in_place, chain, queue) = match self {
+        let (in_place, chain, directory) = match self {
             Runs::None => (None, None, None),
             Runs::One(run) => (Some(run), None, None),
             Runs::Few(chain) => (None, Some(*chain), None),
-            Runs::Many(queue) => (None, None, Some(queue)),
+            Runs::Many(directory) => (None, None, Some(directory)),
         };
         let chained = chain.into_iter().flat_map(move |chain| {
             let mut chunk = chain.first;
@@ -234,18 +310,26 @@ impl Runs {
                 if place > usize::from(chain.start) && place.is_multiple_of(CHUNK_RUNS) {
                     chunk = pool.chunks[chunk].next;
                 }
-                &pool.chunks[chunk].runs[place % CHUNK_RUNS]
+                pool.run((chunk, place % CHUNK_RUNS))
             })
         });
-        in_place.into_iter().chain(chained).chain(queue.into_iter().flatten())
+        let listed = directory
+            .into_iter()
+            .flat_map(move |directory| (0..directory.count).map(move |at| pool.run(directory.place(at))));
+        in_place.into_iter().chain(chained).chain(listed)
     }
 
     /// How many of the first runs fulfil `before`, which no run does behind one that does not. O(log n) for many.
     pub(crate) fn partition_point(&self, pool: &RunPool, before: impl Fn(&Run) -> bool) -> usize {
-        match self {
-            Runs::Many(queue) => queue.partition_point(before),
-            few => few.iter(pool).take_while(|run| before(run)).count(),
+        let Runs::Many(directory) = self else {
+            return self.iter(pool).take_while(|run| before(run)).count();
+        };
+        let (mut low, mut high) = (0, directory.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(pool.run(directory.place(middle))) { low = middle + 1 } else { high = middle }
         }
+        low
     }
 
     pub(crate) fn push(&mut self, run: Run, pool: &mut RunPool) {
@@ -253,21 +337,19 @@ impl Runs {
             Runs::None => *self = Runs::One(run),
             Runs::One(first) => {
                 let chunk = pool.take();
-                pool.chunks[chunk].runs[0] = *first;
+                *pool.run_mut((chunk, 0)) = *first;
                 let mut chain = Chain { first: chunk, last: chunk, start: 0, count: 1 };
                 pool.push(&mut chain, run);
                 *self = Runs::Few(chain);
             }
             Runs::Few(chain) if usize::from(chain.count) < FEW_MAX => pool.push(chain, run),
             Runs::Few(chain) => {
-                let mut queue = VecDeque::with_capacity(2 * FEW_MAX);
-                let chain = *chain;
-                queue.extend(self.iter(pool).copied());
-                queue.push_back(run);
-                pool.drop_chain(chain);
-                *self = Runs::Many(queue);
+                let (start, count) = (usize::from(chain.start), usize::from(chain.count));
+                let mut directory = Box::new(Directory { chunks: pool.chunks_of(*chain), start, count });
+                pool.push_listed(&mut directory, run);
+                *self = Runs::Many(directory);
             }
-            Runs::Many(queue) => queue.push_back(run),
+            Runs::Many(directory) => pool.push_listed(directory, run),
         }
     }
 
@@ -276,9 +358,7 @@ impl Runs {
         match self {
             Runs::None | Runs::One(_) => *self = Runs::None,
             Runs::Few(chain) => pool.pop(chain),
-            Runs::Many(queue) => {
-                queue.pop_back();
-            }
+            Runs::Many(directory) => pool.pop_listed(directory),
         }
         self.shrink(pool);
     }
@@ -288,9 +368,7 @@ impl Runs {
         match self {
             Runs::None | Runs::One(_) => *self = Runs::None,
             Runs::Few(chain) => pool.pop_first(chain),
-            Runs::Many(queue) => {
-                queue.pop_front();
-            }
+            Runs::Many(directory) => pool.pop_first_listed(directory),
         }
         self.shrink(pool);
     }
@@ -300,12 +378,11 @@ impl Runs {
         match self {
             Runs::Few(chain) if chain.count == 1 => {
                 let chain = *chain;
-                *self = Runs::One(*pool.run(chain, 0));
-                pool.drop_chain(chain);
+                *self = Runs::One(*pool.run(pool.place(chain, 0)));
+                pool.drop_chunks(pool.chunks_of(chain));
             }
-            Runs::Many(queue) if queue.len() <= FEW_AGAIN => {
-                let queue = std::mem::take(queue);
-                self.replace(queue, pool);
+            Runs::Many(directory) if directory.count <= FEW_AGAIN => {
+                *self = Runs::Few(pool.chain(directory));
             }
             _ => {}
         }
@@ -313,8 +390,10 @@ impl Runs {
 
     /// Takes all runs out.
     pub(crate) fn clear(&mut self, pool: &mut RunPool) {
-        if let Runs::Few(chain) = std::mem::take(self) {
-            pool.drop_chain(chain);
+        match std::mem::take(self) {
+            Runs::None | Runs::One(_) => {}
+            Runs::Few(chain) => pool.drop_chunks(pool.chunks_of(chain)),
+            Runs::Many(directory) => pool.drop_chunks(directory.chunks),
         }
     }
 
