@@ -4,8 +4,12 @@
 //! The search of Wing and Gong, with the memory of Lowe ("Testing for linearizability", 2017): go through the calls
 //! in their order, let those that fit the state take effect, go back when a return is met whose operation has not.
 //! An operation whose outcome is unknown returns at the end of time with any answer.
+//!
+//! What fits and changes nothing (a read, a write that was refused) takes effect at once and for good: in any order that
+//! explains the rest it can be moved to here. So only changes are tried in more than one order.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use bytes::Bytes;
 use skep_engine::{Answer, Command, Condition};
@@ -39,31 +43,62 @@ pub enum Verdict {
 /// Give up after so many steps.
 const STEPS_MAX: u64 = 3_000_000;
 
-type State = Option<Bytes>;
+/// What the key holds, and a number that stands for it.
+#[derive(Clone, Debug)]
+struct State {
+    value: Option<Bytes>,
+    hash: u64,
+}
 
-/// What `command` does to a key that holds `state`, and answers.
-fn step(state: &State, command: &Command) -> (State, Answer) {
+impl State {
+    fn new(value: Option<Bytes>) -> State {
+        let fold = |bytes: &[u8]| bytes.iter().fold(1, |hash, byte| mixed(hash ^ u64::from(*byte)));
+        let hash = value.as_deref().map_or(7, fold);
+        State { value, hash }
+    }
+}
+
+/// What an operation would do now.
+enum Effect {
+    /// It cannot have happened here: its answer was another.
+    Unfit,
+    /// It fits, and the key holds what it held.
+    Nothing,
+    Change(Option<Bytes>),
+}
+
+/// What an operation does to a key that holds `value`.
+fn effect(value: &Option<Bytes>, op: &Operation) -> Effect {
+    let (after, answer) = step(value, &op.command);
+    match &op.returned {
+        Some((_, told)) if *told != answer => Effect::Unfit,
+        _ => after.map_or(Effect::Nothing, Effect::Change),
+    }
+}
+
+/// What the key holds after a command, unless it is what it held before; and what is answered.
+fn step(value: &Option<Bytes>, command: &Command) -> (Option<Option<Bytes>>, Answer) {
     match command {
-        Command::Get { .. } => (state.clone(), Answer::Value(state.clone())),
-        Command::Put { value, condition, .. } => {
+        Command::Get { .. } => (None, Answer::Value(value.clone())),
+        Command::Put { value: new, condition, .. } => {
             let holds = match condition {
                 Condition::Always => true,
-                Condition::Absent => state.is_none(),
-                Condition::Present => state.is_some(),
-                Condition::Equals(expected) => state.as_ref() == Some(expected),
+                Condition::Absent => value.is_none(),
+                Condition::Present => value.is_some(),
+                Condition::Equals(expected) => value.as_ref() == Some(expected),
             };
-            if holds { (Some(value.clone()), Answer::Done) } else { (state.clone(), Answer::Refused) }
+            if holds { (Some(Some(new.clone())), Answer::Done) } else { (None, Answer::Refused) }
         }
-        Command::Delete { .. } => (None, Answer::Integer(state.is_some().into())),
-        Command::Append { value, .. } => {
-            let joined = [state.as_deref().unwrap_or_default(), &value[..]].concat();
+        Command::Delete { .. } => (value.as_ref().map(|_| None), Answer::Integer(i64::from(value.is_some()))),
+        Command::Append { value: more, .. } => {
+            let joined = [value.as_deref().unwrap_or_default(), &more[..]].concat();
             let length = joined.len() as i64;
-            (Some(Bytes::from(joined)), Answer::Integer(length))
+            (Some(Some(Bytes::from(joined))), Answer::Integer(length))
         }
         Command::Increment { by, .. } => {
-            let text = state.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            let text = value.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             let sum = text.and_then(|text| text.parse::<i64>().ok()).unwrap_or(0) + by;
-            (Some(Bytes::from(sum.to_string())), Answer::Integer(sum))
+            (Some(Some(Bytes::from(sum.to_string()))), Answer::Integer(sum))
         }
         other => unreachable!("the simulation does not use {other:?}"),
     }
@@ -105,11 +140,36 @@ struct Search<'a> {
     prev: Vec<usize>,
     /// Where an operation's return stands.
     return_at: Vec<usize>,
-    done: Vec<u64>,
-    seen: HashSet<(Box<[u64]>, u64)>,
-    /// The calls that took effect, and the state before each.
-    taken: Vec<(usize, State)>,
+    /// Stands for the set of operations that took effect.
+    done: u128,
+    seen: HashSet<u128, BuildHasherDefault<Spread>>,
+    /// The calls that took effect, and the state before each that changed it.
+    taken: Vec<(usize, Option<State>)>,
     deepest: (usize, usize),
+}
+
+/// What stands for one operation, or one state, in the number of a set: sets differ if their numbers do, and two that
+/// differ have one number in 2^128.
+fn mark(of: u64) -> u128 {
+    u128::from(mixed(of)) << 64 | u128::from(mixed(!of))
+}
+
+/// Numbers that are spread already.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = mixed(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl<'a> Search<'a> {
@@ -135,8 +195,8 @@ impl<'a> Search<'a> {
             prev: std::iter::once(count).chain(0..count).collect(),
             events,
             return_at,
-            done: vec![0; history.len().div_ceil(64)],
-            seen: HashSet::new(),
+            done: 0,
+            seen: HashSet::default(),
             taken: Vec::new(),
             deepest: (0, 0),
         }
@@ -144,33 +204,30 @@ impl<'a> Search<'a> {
 
     fn run(&mut self) -> Verdict {
         let head = self.events.len();
-        let mut state: State = None;
+        let mut state = State::new(None);
         let mut at = self.next[head];
         for _ in 0..STEPS_MAX {
             if at == head {
                 return Verdict::Linearizable;
             }
             match self.events[at] {
-                Event::Call(op) => {
-                    let (after, answer) = step(&state, &self.history[op].command);
-                    let fits = self.history[op].returned.as_ref().is_none_or(|(_, told)| *told == answer);
-                    if fits && self.is_new(op, &after) {
+                Event::Call(op) => match self.effect(op, &state) {
+                    Some(change) => {
                         self.take(at, op);
-                        self.taken.push((at, std::mem::replace(&mut state, after)));
+                        let before = change.map(|after| std::mem::replace(&mut state, after));
+                        self.taken.push((at, before));
                         at = self.next[head];
-                    } else {
-                        at = self.next[at];
                     }
-                }
+                    None => at = self.next[at],
+                },
                 // Everything that returned has been explained.
                 Event::Return(op) if self.history[op].returned.is_none() => return Verdict::Linearizable,
                 Event::Return(op) => {
                     self.deepest = self.deepest.max((self.taken.len(), op));
-                    let Some((call, before)) = self.taken.pop() else {
+                    let Some((call, before)) = self.go_back() else {
                         return Verdict::Impossible(self.deepest.1);
                     };
                     state = before;
-                    self.put_back(call);
                     at = self.next[call];
                 }
             }
@@ -178,18 +235,34 @@ impl<'a> Search<'a> {
         Verdict::TooHard
     }
 
-    /// Whether this set of operations has not led to this state before.
-    fn is_new(&mut self, op: usize, after: &State) -> bool {
-        let mut done = self.done.clone().into_boxed_slice();
-        done[op / 64] |= 1 << (op % 64);
-        let hash = after
-            .as_deref()
-            .map_or(7, |bytes| bytes.iter().fold(1, |hash, byte| mixed(hash ^ u64::from(*byte))));
-        self.seen.insert((done, hash))
+    /// Whether it is worth a try to let an operation take effect now, and the state after it if that is another.
+    fn effect(&mut self, op: usize, state: &State) -> Option<Option<State>> {
+        match effect(&state.value, &self.history[op]) {
+            Effect::Unfit => None,
+            // If nobody knows that it happened, and nothing comes of it, it need not have.
+            Effect::Nothing => self.history[op].returned.is_some().then_some(None),
+            Effect::Change(after) => {
+                let after = State::new(after);
+                // This set of operations may have led to this state before.
+                let is_new = self.seen.insert(self.done ^ mark(op as u64) ^ mark(!after.hash).rotate_left(1));
+                is_new.then_some(Some(after))
+            }
+        }
+    }
+
+    /// Takes back everything from the last change on: its call, and the state before it.
+    fn go_back(&mut self) -> Option<(usize, State)> {
+        while let Some((call, before)) = self.taken.pop() {
+            self.put_back(call);
+            if let Some(before) = before {
+                return Some((call, before));
+            }
+        }
+        None
     }
 
     fn take(&mut self, call: usize, op: usize) {
-        self.done[op / 64] |= 1 << (op % 64);
+        self.done ^= mark(op as u64);
         for at in [call, self.return_at[op]] {
             self.next[self.prev[at]] = self.next[at];
             self.prev[self.next[at]] = self.prev[at];
@@ -198,7 +271,7 @@ impl<'a> Search<'a> {
 
     fn put_back(&mut self, call: usize) {
         let Event::Call(op) = self.events[call] else { unreachable!("only calls are taken") };
-        self.done[op / 64] &= !(1 << (op % 64));
+        self.done ^= mark(op as u64);
         for at in [self.return_at[op], call] {
             self.next[self.prev[at]] = at;
             self.prev[self.next[at]] = at;
