@@ -60,6 +60,12 @@ impl Sightings {
         self.last.get(&store)?.get(&region)
     }
 
+    /// Whether a store says anything of its replicas that it did not say after its last turn.
+    pub(super) fn is_news(&self, store: StoreId, statuses: &[RegionStatus]) -> bool {
+        let Some(last) = self.last.get(&store) else { return true };
+        last.len() != statuses.len() || statuses.iter().any(|status| last.get(&status.region) != Some(status))
+    }
+
     /// A store has had a turn, and says this of its replicas.
     pub(super) fn saw(&mut self, store: StoreId, statuses: Vec<RegionStatus>) {
         let mut before = self.last.remove(&store).unwrap_or_default();

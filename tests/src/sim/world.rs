@@ -238,17 +238,25 @@ impl World {
             self.replace_process(at);
         } else if had_turn {
             let status = parts.region_status();
-            let mut ledger = self.ledger.lock();
-            let elected: Vec<&RegionStatus> = status.iter().filter(|status| ledger.saw(id, status)).collect();
-            ledger.hosts(id, &status);
-            drop(ledger);
-            for status in elected {
-                self.note(&format!("{id} leads {} in term {}", status.region, status.term.0));
-            }
-            self.moves.saw(&status);
-            self.ledger.lock().sightings.saw(id, status);
+            self.look_at(id, status);
         }
         self.check_ledger()
+    }
+
+    /// A store has had a turn, and says this of its replicas.
+    fn look_at(&mut self, store: StoreId, status: Vec<RegionStatus>) {
+        let mut ledger = self.ledger.lock();
+        if !ledger.sightings.is_news(store, &status) {
+            return;
+        }
+        let elected: Vec<&RegionStatus> = status.iter().filter(|status| ledger.saw(store, status)).collect();
+        ledger.hosts(store, &status);
+        drop(ledger);
+        for status in elected {
+            self.note(&format!("{store} leads {} in term {}", status.region, status.term.0));
+        }
+        self.moves.saw(&status);
+        self.ledger.lock().sightings.saw(store, status);
     }
 
     /// What can be seen of a store that has just had a slice. There were so many splits before.
