@@ -208,6 +208,9 @@ impl<'f> Loaded<'f> {
         let first = (self.bytes.len() / 256).clamp(2 * PAGE_BYTES as usize, DIRECT_BYTES_MAX);
         let step = (self.known - self.direct).max(first);
         let (from, to) = (self.known, (self.known + step).min(self.bytes.len()));
+        if from == to {
+            return;
+        }
         let file = &self.found.file.file;
         match file.read_direct(from as u64, &mut self.bytes[from..to]) {
             Ok((_, Reached::Cache)) => self.reached = Reached::Cache,

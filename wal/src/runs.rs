@@ -215,6 +215,27 @@ impl RunPool {
         *self.run_mut(directory.place(directory.count - 1)) = run;
     }
 
+    fn push_first(&mut self, chain: &mut Chain, run: Run) {
+        if chain.start == 0 {
+            let chunk = self.take();
+            self.chunks[chunk].next = chain.first;
+            (chain.first, chain.start) = (chunk, CHUNK_RUNS as u8);
+        }
+        chain.start -= 1;
+        chain.count += 1;
+        *self.run_mut((chain.first, usize::from(chain.start))) = run;
+    }
+
+    fn push_first_listed(&mut self, directory: &mut Directory, run: Run) {
+        if directory.start == 0 {
+            directory.chunks.push_front(self.take());
+            directory.start = CHUNK_RUNS;
+        }
+        directory.start -= 1;
+        directory.count += 1;
+        *self.run_mut(directory.place(0)) = run;
+    }
+
     /// Takes the last of several runs out of a directory.
     fn pop_listed(&mut self, directory: &mut Directory) {
         directory.count -= 1;
@@ -332,24 +353,59 @@ impl Runs {
         low
     }
 
+    /// Adds a run behind all others.
     pub(crate) fn push(&mut self, run: Run, pool: &mut RunPool) {
+        self.make_room(pool);
         match self {
-            Runs::None => *self = Runs::One(run),
-            Runs::One(first) => {
-                let chunk = pool.take();
-                *pool.run_mut((chunk, 0)) = *first;
-                let mut chain = Chain { first: chunk, last: chunk, start: 0, count: 1 };
-                pool.push(&mut chain, run);
-                *self = Runs::Few(chain);
-            }
-            Runs::Few(chain) if usize::from(chain.count) < FEW_MAX => pool.push(chain, run),
-            Runs::Few(chain) => {
-                let (start, count) = (usize::from(chain.start), usize::from(chain.count));
-                let mut directory = Box::new(Directory { chunks: pool.chunks_of(*chain), start, count });
-                pool.push_listed(&mut directory, run);
-                *self = Runs::Many(directory);
-            }
+            Runs::None | Runs::One(_) => *self = Runs::One(run),
+            Runs::Few(chain) => pool.push(chain, run),
             Runs::Many(directory) => pool.push_listed(directory, run),
+        }
+    }
+
+    /// Adds a run before all others.
+    fn push_first(&mut self, run: Run, pool: &mut RunPool) {
+        self.make_room(pool);
+        match self {
+            Runs::None | Runs::One(_) => *self = Runs::One(run),
+            Runs::Few(chain) => pool.push_first(chain, run),
+            Runs::Many(directory) => pool.push_first_listed(directory, run),
+        }
+    }
+
+    /// Adds a run before the one at a place. O(the distance from the nearer end).
+    pub(crate) fn insert(&mut self, at: usize, run: Run, pool: &mut RunPool) {
+        let mut beside = Vec::new();
+        if at <= self.len() / 2 {
+            for _ in 0..at {
+                beside.extend(self.get(0, pool).copied());
+                self.pop_first(pool);
+            }
+            self.push_first(run, pool);
+            beside.into_iter().rev().for_each(|before| self.push_first(before, pool));
+        } else {
+            for _ in at..self.len() {
+                beside.extend(self.last(pool).copied());
+                self.pop(pool);
+            }
+            self.push(run, pool);
+            beside.into_iter().rev().for_each(|after| self.push(after, pool));
+        }
+    }
+
+    /// Goes on in the form that has room for one run more.
+    fn make_room(&mut self, pool: &mut RunPool) {
+        match self {
+            Runs::One(only) => {
+                let chunk = pool.take();
+                *pool.run_mut((chunk, 0)) = *only;
+                *self = Runs::Few(Chain { first: chunk, last: chunk, start: 0, count: 1 });
+            }
+            Runs::Few(chain) if usize::from(chain.count) == FEW_MAX => {
+                let (start, count) = (usize::from(chain.start), usize::from(chain.count));
+                *self = Runs::Many(Box::new(Directory { chunks: pool.chunks_of(*chain), start, count }));
+            }
+            _ => {}
         }
     }
 
@@ -420,6 +476,7 @@ mod tests {
         Pop(u8),
         PopFirst(u8),
         Change(u8),
+        Insert(u8),
         Clear,
     }
 
@@ -429,6 +486,7 @@ mod tests {
             3 => (1u8..12).prop_map(Step::Pop),
             3 => (1u8..12).prop_map(Step::PopFirst),
             2 => any::<u8>().prop_map(Step::Change),
+            2 => any::<u8>().prop_map(Step::Insert),
             1 => Just(Step::Clear),
         ]
     }
@@ -461,6 +519,12 @@ mod tests {
                         if let Some(run) = runs.last_mut(&mut pool) { run.offset += 1 }
                         if let Some(run) = twin.get_mut(usize::from(at)) { run.bytes = 7 }
                         if let Some(run) = twin.back_mut() { run.offset += 1 }
+                    }
+                    Step::Insert(at) => {
+                        let at = usize::from(at) % (twin.len() + 1);
+                        let first = at.checked_sub(1).map_or(0, |before| twin[before].first);
+                        runs.insert(at, run(first), &mut pool);
+                        twin.insert(at, run(first));
                     }
                     Step::Clear => {
                         runs.clear(&mut pool);

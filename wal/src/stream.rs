@@ -127,13 +127,25 @@ impl Stream {
     /// Entries that were written again elsewhere: they take the place of themselves and of nothing else.
     pub(crate) fn put_carried(&mut self, run: Run, shared: &mut Shared) {
         let at = self.runs.partition_point(&shared.pool, |other| other.last() < run.first);
-        match self.runs.get(at, &shared.pool) {
+        match self.runs.get(at, &shared.pool).copied() {
             None => self.push(run, shared),
+            // Where it is carried while the log runs, it is whole.
+            Some(old) if (old.first, old.count) == (run.first, run.count) => {
+                shared.live.sub(old.segment, old.cost());
+                shared.live.add(run.segment, run.cost());
+                self.runs_oldest = self.runs_oldest.min(run.segment);
+                self.runs.get_mut(at, &mut shared.pool).into_iter().for_each(|old| *old = run);
+            }
+            Some(next) if next.first > run.last() => {
+                shared.live.add(run.segment, run.cost());
+                self.runs_oldest = self.runs_oldest.min(run.segment);
+                self.runs.insert(at, run, &mut shared.pool);
+            }
             Some(_) => self.lay_over(at, run, shared),
         }
     }
 
-    /// Puts a run in the place of the same entries in the runs from `at` on. O(runs).
+    /// Puts a run in the place of the same entries in the runs from `at` on, of which it covers some in part. O(runs).
     fn lay_over(&mut self, at: usize, run: Run, shared: &mut Shared) {
         let mut runs: Vec<Run> = self.runs.iter(&shared.pool).copied().collect();
         let hit = runs[at..].iter().take_while(|old| old.first <= run.last()).count();
