@@ -197,6 +197,10 @@ impl Keeper {
                 self.asked.remove(&region);
                 self.wanted.remove(&region);
                 self.taken.retain(|taken| taken.region != region);
+                let adopting = self.adopting.extract_if(.., |(_, received)| received.region == region);
+                for (_, received) in adopting.collect::<Vec<_>>() {
+                    self.incomings.discard(received, TransferState::Refused);
+                }
                 self.checkpoints.forget(region);
             }
             KeeperTask::Chunk { from, chunk } => {

@@ -106,9 +106,7 @@ impl Worker {
             Mending::Returns => Move { from: None, to: Some(own) }.encode(),
         };
         if replica.is_out_of_reach().is_none() {
-            if replica.mending == Mending::Leaves {
-                self.ask_whether_removed(slot);
-            }
+            self.ask_whether_removed(slot);
             let request = Request {
                 kind: RequestKind::Move,
                 body,

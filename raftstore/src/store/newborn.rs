@@ -24,6 +24,7 @@ use crate::apply::{ApplyHandle, Job};
 use crate::ids::{RegionId, Tick};
 use crate::machine::StateMachine;
 use crate::raft::{Event, HardState, LogPos, Raft, Start};
+use crate::snapshot::KeeperTask;
 
 /// A replica that is to live on this store from now on.
 pub(super) struct Newborn {
@@ -57,7 +58,7 @@ impl Worker {
     /// See the page of this file.
     pub(super) fn bear(&mut self, newborn: Newborn, now: Tick) {
         let Birth { region, replica, .. } = newborn.birth;
-        if self.tombstone(region).is_some_and(|gone| replica <= gone) {
+        if self.is_gone(region, replica) {
             // It was here and was removed: a split that is applied again does not bring it back.
             return self.tell_durable(&newborn.birth);
         }
@@ -96,6 +97,11 @@ impl Worker {
     }
 
     fn begin(&mut self, slot: Slot, newborn: &Newborn, now: Tick) {
+        if newborn.birth.descent == Descent::Message {
+            // What stands on the disk was received by one whose birth was lost with the power: for this one it is not in force,
+            // and whoever sends it again must not hear that it is.
+            self.tell_keeper(KeeperTask::Forget(newborn.birth.region));
+        }
         let is_learner = newborn.birth.membership.learners.contains(&newborn.birth.replica);
         if is_learner || newborn.birth.descent == Descent::Message {
             self.mend(slot, Mending::Returns, now);

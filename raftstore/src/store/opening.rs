@@ -241,7 +241,9 @@ fn begin(worker: &mut Worker, slot: Slot, campaign: bool, now: Tick) {
         let mending = if is_nameless { Mending::Listens } else { Mending::Leaves };
         return worker.mend(slot, mending, now);
     }
-    if !replica.raft.membership().is_voter(replica.id()) {
+    // Who is leaving goes on until what was split off it is durable.
+    let (is_leaving, replica) = (worker.leave_if_departed(slot), worker.replica(slot));
+    if !is_leaving && !replica.raft.membership().is_voter(replica.id()) {
         worker.mend(slot, Mending::Returns, now);
     }
     let replica = worker.replica(slot);

@@ -30,6 +30,13 @@ impl Worker {
                 self.replies.push((slot, replies));
             }
             ApplyOutcome::Split { children, .. } => self.split(slot, children),
+            // The machine has the state of a snapshot that is not in force: what the replica knows is not about that state. When
+            // it is in force there is a checkpoint.
+            ApplyOutcome::SnapshotTaken { region, purpose: SnapshotPurpose::Checkpoint, .. }
+                if self.replica(slot).condition == Condition::Restoring =>
+            {
+                self.tell_keeper(KeeperTask::NotTaken(region));
+            }
             ApplyOutcome::SnapshotTaken { purpose: SnapshotPurpose::Checkpoint, .. }
                 if self.puts_off(slot) => {}
             ApplyOutcome::SnapshotTaken { purpose, source, .. } => {

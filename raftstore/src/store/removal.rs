@@ -52,10 +52,18 @@ impl Worker {
         if !has_news || !replica.is_running() {
             return;
         }
-        if is_departed(&replica.raft, replica.id()) {
+        self.leave_if_departed(slot);
+        self.tell_departed(slot);
+    }
+
+    /// A replica that is no member any more, by what it knows itself, is buried at the end of the turn. True if it is one.
+    pub(super) fn leave_if_departed(&mut self, slot: Slot) -> bool {
+        let replica = self.replica(slot);
+        let is_gone = !replica.is_elsewhere() && is_departed(&replica.raft, replica.id());
+        if is_gone {
             self.removed.push(slot);
         }
-        self.tell_departed(slot);
+        is_gone
     }
 
     /// A leader tells those who were removed and have not confirmed.
@@ -147,7 +155,7 @@ impl Worker {
                 continue;
             }
             if !replica.children.is_empty() {
-                // What was split off it has its first state from here. It hears again that it is to go.
+                // What was split off it has its first state from here. It goes when the last of these is durable.
                 let children = replica.children.clone();
                 let region = replica.region;
                 self.graves.retain(|grave| grave.region != region);
@@ -259,6 +267,17 @@ impl Worker {
                 self.host(place);
             }
         }
+    }
+
+    /// Whether a replica was here and is gone for good: it has a tombstone, or is about to.
+    pub(super) fn is_gone(&mut self, region: RegionId, replica: ReplicaId) -> bool {
+        let is_written = self.tombstone(region).is_some_and(|gone| replica <= gone);
+        let is_dug =
+            self.graves.iter().any(|grave| grave.region == region && grave.waiting == Waiting::Keeper);
+        let is_last = |worker: &mut Worker, slot| {
+            worker.replica(slot).is_elsewhere() && replica <= worker.replica(slot).id()
+        };
+        is_written || is_dug && self.slot(region).is_some_and(|slot| is_last(self, slot))
     }
 
     pub(super) fn tombstone(&self, region: RegionId) -> Option<ReplicaId> {

@@ -83,7 +83,11 @@ impl Worker {
         let Some(slot) = self.slot(parent) else { return };
         let replica = self.replica(slot);
         replica.children.retain(|awaited| *awaited != child);
-        if replica.children.is_empty() && std::mem::take(&mut replica.is_checkpoint_put_off) {
+        if !replica.children.is_empty() {
+            return;
+        }
+        let is_put_off = std::mem::take(&mut replica.is_checkpoint_put_off);
+        if !self.leave_if_departed(slot) && is_put_off {
             self.tell_keeper(KeeperTask::Checkpoint(vec![parent]));
         }
     }
