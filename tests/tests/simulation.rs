@@ -5,17 +5,21 @@ use skep_tests::sim::full_disks::full_disks;
 use skep_tests::sim::many::run_many;
 use skep_tests::sim::{self, Plan};
 
-/// Seeds that every `cargo test` runs.
-const SEEDS: u64 = 1200;
-/// And so many in which replicas move.
-const SEEDS_WITH_MOVES: u64 = 500;
+/// Seeds that every `cargo test` runs, and how many simulated hours these are at least.
+const SEEDS: (u64, f64) = (5600, 40.0);
+/// And those in which replicas move.
+const SEEDS_WITH_MOVES: (u64, f64) = (2900, 20.5);
+/// And so many commands of clients in each of the two.
+const OPERATIONS_MIN: u64 = 1_000_000;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |value| value.parse().expect("the variable holds a number"))
 }
 
-/// Runs so many seeds; the violations that came of it are the test's message, each with the command that repeats it.
-fn run_all(count: u64, plan: &Plan) {
+/// Runs so many seeds, unless the variable says otherwise; the violations that came of it are the test's message, each with the
+/// command that repeats it.
+fn run_all(variable: &str, (seeds, hours_min): (u64, f64), plan: &Plan) {
+    let count = number(variable, seeds);
     let summary = run_many(number("SKEP_SIM_FIRST", 1), count, plan);
     let (hours, total) = (summary.hours(), &summary.total);
     eprintln!("{count} seeds, {hours:.2} simulated hours: {total:?}");
@@ -23,11 +27,14 @@ fn run_all(count: u64, plan: &Plan) {
     assert!(failed == 0, "{failed} seeds failed\n{}", summary.told(plan));
     assert_eq!(summary.tame(plan), None, "of {count} seeds");
     eprintln!("{}", summary.total.reached);
+    if count == seeds {
+        assert!(hours >= hours_min && total.operations >= OPERATIONS_MIN, "too little was simulated");
+    }
 }
 
 #[test]
 fn nothing_is_lost_and_nothing_stale_is_read() {
-    run_all(number("SKEP_SIM_SEEDS", SEEDS), &Plan::default());
+    run_all("SKEP_SIM_SEEDS", SEEDS, &Plan::default());
 }
 
 #[test]
@@ -41,7 +48,7 @@ fn the_same_seed_does_the_same() {
 /// Replicas move from store to store, and stores lose everything and are replaced: nothing that was acknowledged is lost.
 #[test]
 fn nothing_is_lost_while_replicas_move_and_stores_are_lost() {
-    run_all(number("SKEP_SIM_MOVES", SEEDS_WITH_MOVES), &Plan { moves: true, ..Plan::default() });
+    run_all("SKEP_SIM_MOVES", SEEDS_WITH_MOVES, &Plan { moves: true, ..Plan::default() });
 }
 
 /// Where so many disks are full that no quorum is left, writes are refused in words at once and reads go on; where a quorum has

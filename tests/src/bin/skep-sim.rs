@@ -23,7 +23,7 @@ struct Args {
     /// Prints what happens in it, and nothing that depends on the machine.
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Replicas move from store to store and stores are lost, instead of regions being split.
+    /// Replicas move from store to store and stores are lost.
     #[arg(long)]
     moves: bool,
     /// Nothing fails but the power, and that often.

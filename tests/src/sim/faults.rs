@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use skep_engine::by_hand;
 use skep_raftstore::ids::{RegionId, StoreId};
-use skep_raftstore::store::{RegionStatus, Request};
+use skep_raftstore::store::Request;
 use skep_raftstore::transport::memory::{Crash, Link};
 use skep_wal::{Disk, Wal};
 
@@ -87,10 +87,8 @@ const ANY: [Fault; 28] = [
     Fault::Split,
     Fault::Split,
 ];
-/// What there is besides, and instead of splits, where replicas move.
+/// What there is besides where replicas move.
 const MOVES: [Fault; 4] = [Fault::Move, Fault::Move, Fault::Move, Fault::Lose];
-/// So many of all faults are no splits: those stand at the end.
-const NO_SPLITS: usize = 23;
 const POWER: [Fault; 5] =
     [Fault::PowerCut, Fault::AllPowerCut, Fault::AllPowerCut, Fault::Split, Fault::Split];
 
@@ -104,8 +102,6 @@ impl World {
             self.chance.pick(&POWER)
         } else if self.settings.plan.moves && self.chance.one_in(6) {
             self.chance.pick(&MOVES)
-        } else if self.settings.plan.moves {
-            self.chance.pick(&ANY[..NO_SPLITS])
         } else {
             self.chance.pick(&ANY)
         };
@@ -224,7 +220,8 @@ impl World {
     /// The power goes, and bits of what was durable are not what they were: on one store at a time, until it is whole again.
     fn damage(&mut self, at: usize) {
         // What is damaged must be a minority of every region: the others have all there is.
-        if (0..self.nodes.len()).any(|other| other != at && !self.is_whole(other)) {
+        let are_others_whole = (0..self.nodes.len()).all(|other| other == at || self.is_whole(other));
+        if self.settings.plan.moves || !are_others_whole {
             return;
         }
         self.cut_power(at);
@@ -255,19 +252,6 @@ impl World {
                 return;
             }
         }
-    }
-
-    /// Whether a store has a replica of every region, with a vote.
-    fn is_whole(&self, at: usize) -> bool {
-        let regions = self.regions();
-        let Some(parts) = &self.nodes[at].parts else { return false };
-        let status = parts.region_status();
-        let has_a_vote = |status: &RegionStatus| {
-            let membership = &status.membership;
-            let has_a_vote = membership.voters.contains(&status.replica);
-            status.stopped.is_none() && has_a_vote && !membership.is_joint()
-        };
-        status.len() == regions.len() && status.iter().all(has_a_vote)
     }
 
     fn isolate(&mut self, at: usize) {

@@ -15,7 +15,7 @@ use skep_raftstore::message::RequestKind;
 use skep_raftstore::raft::Membership;
 use skep_raftstore::store::{Move, Moved, RegionStatus, Request, Watcher};
 
-use super::world::World;
+use super::world::{REPLICAS, World};
 
 /// Whoever asks for a step asks again after so long, in ticks.
 const ASK_AGAIN_TICKS: u64 = 25;
@@ -88,6 +88,11 @@ impl Moves {
         self.wanted.is_empty()
     }
 
+    /// Whether a region has not the votes to lose one.
+    fn has_few_voters(&self) -> bool {
+        self.known.values().any(|known| known.membership.voters.len() < REPLICAS)
+    }
+
     /// Everything that is wanted and not so, in words.
     pub(super) fn told(&self) -> String {
         self.wanted.iter().map(|wanted| format!("wanted: {} {:?}\n", wanted.region, wanted.step)).collect()
@@ -148,7 +153,9 @@ impl World {
     /// A store loses everything it had, and a new one begins in its place, if no other is missing.
     pub(super) fn lose_store(&mut self, at: usize) {
         let is_late = self.now >= self.moves.lost_at + BETWEEN_LOSSES_TICKS;
-        if !self.moves.is_at_rest() || !is_late {
+        // What is lost must be a minority of every region, by what its leader knows: who leads may be the one.
+        let is_all_whole = (0..self.nodes.len()).all(|node| self.is_whole(node));
+        if !self.moves.is_at_rest() || !is_late || !is_all_whole || self.moves.has_few_voters() {
             return;
         }
         if self.nodes[at].parts.is_some() {
@@ -161,6 +168,23 @@ impl World {
         let name = StoreId(FIRST_NEW_NAME + self.moves.lost.len() as u32);
         let seed = self.chance.bits();
         self.nodes[at].begin_anew(name, seed);
+    }
+
+    /// Whether a store has a replica with a vote of every region that counts it as a member, and nothing about them is half
+    /// done. A region that was split off during a change of members begins in the middle of that change: until it is
+    /// through, its new members may be all that it has.
+    pub(super) fn is_whole(&self, at: usize) -> bool {
+        let (id, Some(parts)) = (self.nodes[at].id, &self.nodes[at].parts) else { return false };
+        let statuses = parts.region_status();
+        let is_member = |known: &Known| known.membership.all().iter().any(|replica| replica.store() == id);
+        let mut counted = self.moves.known.iter().filter(|(_, known)| is_member(known));
+        let hosts = |region: &RegionId| statuses.iter().any(|status| status.region == *region);
+        counted.all(|(region, _)| hosts(region))
+            && statuses.iter().all(|status| {
+                let membership = &status.membership;
+                let has_a_vote = membership.voters.contains(&status.replica);
+                status.stopped.is_none() && has_a_vote && !membership.is_joint()
+            })
     }
 
     /// Asks for what is wanted, and passes on what is known.

@@ -16,7 +16,7 @@ pub struct Plan {
     pub fault_every: u64,
     /// Whether faults are power cuts and nothing else: what finds a build that promises too early.
     pub only_power_cuts: bool,
-    /// Whether replicas move from store to store and stores are lost, instead of regions being split.
+    /// Whether replicas move from store to store and stores are lost.
     pub moves: bool,
     /// What is built wrong, if anything is.
     pub wrong: Option<Wrong>,

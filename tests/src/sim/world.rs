@@ -22,7 +22,7 @@ use super::situations::Situation;
 use super::{Violation, linear, ordered};
 
 /// Each region has so many replicas, at first on the first so many stores.
-const REPLICAS: usize = 3;
+pub(super) const REPLICAS: usize = 3;
 
 /// After the faults everything must have been answered within so many ticks (40 s): elections, retries and the longest
 /// wait of a snapshot included.
@@ -437,9 +437,10 @@ impl World {
             for s in parts.region_status() {
                 let state = self.ledger.lock().state(node.id, s.region).map(|(at, _)| at.index.0);
                 lines.push(format!(
-                    "{} {}: {:?} term {} leader {:?} first {} last {} commit {} applied {} machine {state:?} {:?}",
+                    "{} {} {}: {:?} term {} leader {:?} first {} last {} commit {} applied {} machine {state:?} {:?}",
                     node.id,
                     s.region,
+                    s.replica,
                     s.role,
                     s.term.0,
                     s.leader,
