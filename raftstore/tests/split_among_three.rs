@@ -231,6 +231,30 @@ fn who_has_all_of_a_snapshot_says_so_and_is_not_sent_it_for_ever() {
     assert_eq!(world.words(3, CHILD), "wasp moth");
 }
 
+/// Only the store that proposed the split has applied it when it crashes: its child does not lead by birth any more, and nobody
+/// else has one. The others give their votes all the same, for theirs never were here, and keep them when they are born.
+#[test]
+fn a_child_that_only_one_store_has_gets_the_votes_of_those_who_were_never_here() {
+    let mut world = World::new();
+    world.write(1, PARENT, "wasp");
+    (world.nodes[1].is_stuck, world.nodes[2].is_stuck) = (true, true);
+    world.ask(1, PARENT, RequestKind::Change, "split 2 m");
+    world.settle(30);
+    assert!(world.status(1).contains_key(&CHILD));
+    assert!(!world.status(2).contains_key(&CHILD) && !world.status(3).contains_key(&CHILD));
+    world.crash(1);
+    let leads = (0..1000).any(|_| {
+        world.settle(1);
+        world.leader(CHILD) == Some(1)
+    });
+    assert!(leads, "two of three vote for it");
+    (world.nodes[1].is_stuck, world.nodes[2].is_stuck) = (false, false);
+    world.settle(1000);
+    world.write(1, CHILD, "moth");
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!(world.words(3, CHILD), "wasp moth");
+}
+
 /// A region is split twice, nothing is checkpointed, and then the first one's log rots: the states of all three are lost on that
 /// store, for each would come from the one before.
 #[test]

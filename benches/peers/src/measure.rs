@@ -20,11 +20,17 @@ pub(crate) struct Cost {
     pub(crate) device: Device,
 }
 
-/// What a device did.
-#[derive(Clone, Copy, Default, Debug)]
+/// What a device did. Not a number where it has no such counters: what was not counted meets no target.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Device {
-    pub(crate) bytes: u64,
-    pub(crate) flushes: u64,
+    pub(crate) bytes: f64,
+    pub(crate) flushes: f64,
+}
+
+impl Default for Device {
+    fn default() -> Device {
+        Device { bytes: f64::NAN, flushes: f64::NAN }
+    }
 }
 
 /// The cost of work in memory.
@@ -39,10 +45,7 @@ pub(crate) fn cost_on<T>(directory: &Path, work: impl FnOnce() -> T) -> (T, Cost
     let before = self::device(directory);
     let (result, cost) = cost(work);
     let after = self::device(directory);
-    let device = Device {
-        bytes: after.bytes.saturating_sub(before.bytes),
-        flushes: after.flushes.saturating_sub(before.flushes),
-    };
+    let device = Device { bytes: after.bytes - before.bytes, flushes: after.flushes - before.flushes };
     (result, Cost { device, ..cost })
 }
 
@@ -51,15 +54,16 @@ fn cpu() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// What the device below a directory has done since the system started, for everybody; nothing where there are no such
-/// counters. (What the kernel counts for a process is more: whole folios, although only their dirty blocks are written.)
+/// What the device below a directory has done since the system started, for everybody. (What the kernel counts for a process is more: whole folios, although only their dirty blocks are written.)
 fn device(directory: &Path) -> Device {
     let Ok(device) = directory.metadata().map(|meta| meta.dev()) else { return Device::default() };
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let text = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).unwrap_or_default();
-    let number =
-        |at: usize| text.split_whitespace().nth(at).and_then(|number| number.parse().ok()).unwrap_or(0);
-    Device { bytes: number(SECTORS_WRITTEN) * 512, flushes: number(FLUSHES) }
+    let number = |at: usize| {
+        let field = text.split_whitespace().nth(at);
+        field.and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
+    };
+    Device { bytes: number(SECTORS_WRITTEN) * 512.0, flushes: number(FLUSHES) }
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

@@ -92,7 +92,7 @@ fn device_bytes(report: &mut Report) -> Result<()> {
     let wal = roomy(directory.path())?;
     let mut batch = Batch::new();
     let payload = vec![7; PAGES_PER_FRAME * 4096 - FRAME_OVERHEAD_BYTES];
-    let (mut bytes, mut flushes) = (f64::INFINITY, f64::INFINITY);
+    let (mut bytes, mut flushes) = (f64::NAN, f64::NAN);
     for round in 0..ROUNDS as u64 {
         let begun = wal.appended_lsn();
         let (done, cost) = cost_on(directory.path(), || -> Result<()> {
@@ -105,8 +105,8 @@ fn device_bytes(report: &mut Report) -> Result<()> {
         });
         done?;
         // The device counts for everybody who uses it: others can only add.
-        bytes = bytes.min(cost.device.bytes as f64 / (wal.appended_lsn().0 - begun.0) as f64);
-        flushes = flushes.min(cost.device.flushes as f64 / FRAMES as f64);
+        bytes = bytes.min(cost.device.bytes / (wal.appended_lsn().0 - begun.0) as f64);
+        flushes = flushes.min(cost.device.flushes / FRAMES as f64);
     }
     report.row("device bytes per byte, frames of whole pages", (bytes, "ratio"), Target::AtMost(1.1));
     report.row("flushes of the device per sync", (flushes, ""), Target::AtMost(1.0));

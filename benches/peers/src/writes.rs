@@ -60,7 +60,7 @@ fn rounds(work: &Work, payloads: &Payloads) -> Result<Vec<Medians>> {
             entries_per_second: entries / of(|cost| cost.wall.as_secs_f64()),
             cpu_ns: of(|cost| cost.cpu.as_nanos() as f64) / entries,
             // What was not synced reaches the device some time later.
-            device_bytes_per_entry: work.is_synced.then(|| of(|cost| cost.device.bytes as f64) / entries),
+            device_bytes_per_entry: work.is_synced.then(|| of(|cost| cost.device.bytes) / entries),
         }
     });
     Ok(medians.collect())

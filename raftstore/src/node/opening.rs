@@ -35,6 +35,7 @@ pub(super) fn start_of(config: &RaftConfig, log: &impl RaftLog) -> Result<Start>
         applied: Index(applied),
         committed: Index(0),
         blank: false,
+        unborn: false,
     })
 }
 

@@ -18,7 +18,7 @@ impl Raft {
         }
         let Message { from, term, body, .. } = message;
         if self.blank {
-            return self.answer_blank(from, term, &body, fx);
+            return self.on_message_blank(now, from, term, &body, fx);
         }
         match term.cmp(&self.hard.term) {
             Ordering::Less if self.build.is(Mutant::CountsOldAnswers) && is_answer(&body) => {}
@@ -79,15 +79,6 @@ impl Raft {
         false
     }
 
-    /// A blank replica promises nothing and writes nothing. It tells a leader that it does not even have what stands before
-    /// the first entry, which nobody else can say: that is how the leader learns that a snapshot is needed.
-    fn answer_blank(&self, from: ReplicaId, term: Term, body: &Body, fx: &mut Effects) {
-        if matches!(body, Body::Append { .. } | Body::Heartbeat { .. }) {
-            let nothing = Body::AppendRejected { prev: Index(0), hint: LogPos::default() };
-            self.say_in(term, from, nothing, fx);
-        }
-    }
-
     /// Whoever asks in an old term is told the new one, or it would go on for ever.
     fn answer_outdated(&self, from: ReplicaId, body: &Body, fx: &mut Effects) {
         let answer = match body {
@@ -105,7 +96,7 @@ impl Raft {
         self.say(from, answer, fx);
     }
 
-    fn meaning_of_newer_term(&self, now: Tick, from: ReplicaId, body: &Body) -> NewerTerm {
+    pub(super) fn meaning_of_newer_term(&self, now: Tick, from: ReplicaId, body: &Body) -> NewerTerm {
         match body {
             Body::PreVote { .. } if self.build.is(Mutant::PreVoteBinds) => NewerTerm::Adopt(None),
             Body::PreVote { .. } | Body::PreVoteReply { granted: true } => NewerTerm::Question,
@@ -122,7 +113,7 @@ impl Raft {
 }
 
 /// What a term above one's own asks for.
-enum NewerTerm {
+pub(super) enum NewerTerm {
     /// Nothing: a leader is alive, and whoever wants another has to wait.
     Ignore,
     /// Nobody is in that term yet.

@@ -90,6 +90,8 @@ pub struct Start {
     /// Everything through here is known to be committed, by whatever has come of it.
     pub committed: Index,
     /// Set if there is no state from bootstrap, a split or a snapshot: such a replica neither votes, campaigns nor
-    /// acknowledges, and writes nothing, until a snapshot is installed.
+    /// acknowledges, and writes nothing, until a snapshot is installed or it is born.
     pub blank: bool,
+    /// Set if such a replica was never anything else, so that it has promised nothing to anybody: it may vote.
+    pub unborn: bool,
 }

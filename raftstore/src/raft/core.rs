@@ -34,6 +34,8 @@ pub struct Raft {
     pub(super) applied: Index,
     pub(super) handed: Index,
     pub(super) blank: bool,
+    /// Means something while it is blank only.
+    pub(super) unborn: bool,
     pub(super) timer: ElectionTimer,
     pub(super) refusals: Refusals,
     pub(super) build: Build,
@@ -81,6 +83,7 @@ impl Raft {
             applied,
             handed: applied,
             blank: start.blank,
+            unborn: start.blank && start.unborn,
             timer: ElectionTimer::new(&config, seed, now),
             refusals: Refusals::default(),
             build: Build::default(),

@@ -91,6 +91,12 @@ impl Durable {
         self.truncate(Index(0), build);
     }
 
+    /// The log begins anew after `base`, which is durable before any write that comes after.
+    pub(super) fn begin_at(&mut self, base: Index, build: Build) {
+        self.restart(build);
+        self.through = base;
+    }
+
     /// A write that leaves the log ending at `last`.
     pub(super) fn issue(&mut self, last: Index) -> WriteSeq {
         if self.issued == self.done {

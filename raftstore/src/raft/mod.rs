@@ -65,6 +65,8 @@
 //!
 //! A replica without state answers a leader only "I have nothing": it refuses even index zero, which nobody else does, and
 //! gets a snapshot. Until then it writes nothing, votes for nobody and acknowledges nothing.
+//!
+//! One of them may vote: the *unborn*, of which it is known that it never was anything but blank (`unborn.rs`).
 
 mod admission;
 mod change;
@@ -89,6 +91,7 @@ mod replication;
 mod snapshot;
 mod transfer;
 mod types;
+mod unborn;
 mod view;
 
 #[cfg(test)]

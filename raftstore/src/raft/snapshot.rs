@@ -5,7 +5,7 @@ use super::effects::Effects;
 use super::membership::Membership;
 use super::mutant::Mutant;
 use super::progress::Pace;
-use super::types::{HardState, Index, LogPos, ReplicaId, Term, Tick};
+use super::types::{Index, LogPos, ReplicaId, Term, Tick};
 
 impl Raft {
     /// A snapshot from `from`, leader in `term`, is durable and restored.
@@ -40,15 +40,10 @@ impl Raft {
         }
     }
 
-    /// A snapshot proves who led in `term`. A blank replica cannot know how it voted before it became blank, so it counts as
-    /// having voted for that leader.
+    /// A snapshot proves who led in `term`.
     fn meet_sender(&mut self, now: Tick, (from, term): (ReplicaId, Term)) {
         if self.blank {
-            self.blank = false;
-            let vote = Some(from).filter(|_| !self.build.is(Mutant::BlankHasNotVoted));
-            self.hard = HardState { term: term.max(self.hard.term), vote };
-            self.durable.change_hard_state();
-            self.become_follower(now, self.hard.term, Some(from));
+            self.cease_to_be_blank(now, (from, term));
         } else if term > self.hard.term {
             self.become_follower(now, term, Some(from));
         } else if term == self.hard.term {

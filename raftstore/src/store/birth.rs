@@ -54,7 +54,7 @@ pub enum Descent {
         /// The entry.
         at: LogPos,
     },
-    /// From a snapshot that its leader will send. Until then it is blank: it promises nothing.
+    /// From a snapshot that its leader will send. Until then it is blank, and promises nothing but its vote.
     Message,
 }
 

@@ -23,7 +23,7 @@ use super::worker::Worker;
 use crate::apply::{ApplyHandle, Job};
 use crate::ids::{RegionId, Tick};
 use crate::machine::StateMachine;
-use crate::raft::{Event, HardState, LogPos, Raft, Start};
+use crate::raft::{Event, HardState, LogPos, Start};
 use crate::snapshot::KeeperTask;
 
 /// A replica that is to live on this store from now on.
@@ -38,19 +38,18 @@ pub(super) struct Newborn {
 }
 
 impl Newborn {
-    fn raft(&self, worker: &Worker, now: Tick) -> Raft {
-        let Birth { region, replica, membership, .. } = &self.birth;
+    fn start(&self) -> Start {
         let base = self.birth.base();
-        let start = Start {
+        Start {
             hard_state: self.hard_state,
-            membership: membership.clone(),
+            membership: self.birth.membership.clone(),
             base,
             last: base.index,
             applied: base.index,
             blank: self.birth.descent == Descent::Message,
+            unborn: true,
             ..Start::default()
-        };
-        worker.shared.raft(*region, *replica, start, now)
+        }
     }
 }
 
@@ -71,7 +70,7 @@ impl Worker {
     fn make(&mut self, mut newborn: Newborn, now: Tick) {
         let (region, base) = (newborn.birth.region, newborn.birth.base());
         newborn.birth.write(newborn.hard_state, &mut self.batch);
-        let raft = newborn.raft(self, now);
+        let raft = self.shared.raft(region, newborn.birth.replica, newborn.start(), now);
         let description = newborn.machine.as_mut().and_then(|machine| machine.take_description());
         let size = newborn.machine.as_ref().map_or(0, |machine| machine.size());
         let (apply, is_vacant) = self.machine_of(region, newborn.machine.take(), base);
@@ -133,15 +132,15 @@ impl Worker {
         self.arm_raft(slot);
     }
 
-    /// A blank replica has promised and written nothing: it becomes what it would have been born as.
+    /// A blank replica becomes what it would have been born as; what it has promised meanwhile, it keeps.
     fn be_born_again(&mut self, slot: Slot, newborn: &Newborn, now: Tick) {
-        newborn.birth.write(newborn.hard_state, &mut self.batch);
-        let raft = newborn.raft(self, now);
         let replica = self.replica(slot);
+        replica.raft.be_born(newborn.start(), now);
         replica.genesis = newborn.birth.genesis.clone();
-        (replica.dispatched, replica.applied) = (raft.applied(), raft.applied());
-        replica.standing = raft.standing();
-        replica.raft = raft;
+        (replica.dispatched, replica.applied) = (replica.raft.applied(), replica.raft.applied());
+        replica.standing = replica.raft.standing();
+        let hard_state = replica.raft.hard_state();
+        newborn.birth.write(hard_state, &mut self.batch);
     }
 
     /// A vacant replica gets its machine, and what it could not apply until now is applied.

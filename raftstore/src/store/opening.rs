@@ -304,5 +304,7 @@ fn start_of(
         applied: checkpoint.map(|checkpoint| checkpoint.at.index).unwrap_or_default(),
         committed: Index::default(),
         blank: birth.descent == Descent::Message && checkpoint.is_none(),
+        // Before it acknowledged anything, its log was made to begin after what it was sent.
+        unborn: info.damaged.is_none() && (info.base_index, info.last_index) == (0, 0),
     })
 }

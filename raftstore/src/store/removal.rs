@@ -19,7 +19,7 @@ use super::newborn::Newborn;
 use super::replica::{Condition, Replica, Slot};
 use super::worker::Worker;
 use crate::apply::ApplyOutcome;
-use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
+use crate::ids::{Index, RegionId, ReplicaId, StoreId, Tick};
 use crate::message::{Refusal, Refused, Removal, StoreMessage};
 use crate::raft::{Body, HardState, Membership, Message, Raft, Standing, Start};
 use crate::snapshot::{KeeperOutcome, KeeperTask};
@@ -91,11 +91,11 @@ impl Worker {
         }
     }
 
-    /// A leader speaks to a replica that is not here: it is made if the leader goes on, unless it was here and is gone.
+    /// A leader speaks to a replica that is not here, or somebody wants its vote: it is made if they go on, unless it was here and
+    /// is gone.
     pub(super) fn bear_by_message(&mut self, region: RegionId, from: StoreId, message: &Message) {
-        let leads = matches!(message.body, Body::Append { .. } | Body::Heartbeat { .. });
         let (own, to) = (self.shared.config.id, message.to);
-        if !leads || message.from.store() != from || to.store() != own {
+        if !wants_a_replica(&message.body) || message.from.store() != from || to.store() != own {
             return;
         }
         if self.tombstone(region).is_some_and(|gone| to <= gone) {
@@ -289,6 +289,20 @@ impl Worker {
 pub(super) fn tombstone(wal: &Wal, region: RegionId) -> Option<ReplicaId> {
     let bytes = wal.state(region.stream(), TOMBSTONE)?;
     Some(ReplicaId(u64::from_le_bytes(*bytes.first_chunk()?)))
+}
+
+/// Whether somebody who has a state needs an answer. Who has none, and asks for a vote, only wants to be told that it is gone.
+fn wants_a_replica(body: &Body) -> bool {
+    match body {
+        Body::Append { .. } | Body::Heartbeat { .. } => true,
+        Body::PreVote { last } | Body::Vote { last, .. } => last.index > Index(0),
+        Body::PreVoteReply { .. }
+        | Body::VoteReply { .. }
+        | Body::AppendAccepted { .. }
+        | Body::AppendRejected { .. }
+        | Body::HeartbeatReply { .. }
+        | Body::TimeoutNow => false,
+    }
 }
 
 /// Whether a replica was a member and is none any more, by what is committed. One whose name is newer than the membership was

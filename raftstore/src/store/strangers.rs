@@ -3,7 +3,7 @@
 //! Most come too early: a region was split elsewhere, and this store is about to apply the split, which makes the region here
 //! with all its data. So they are dropped; the sender sends again. Only if a leader goes on for some time does this store make a
 //! blank replica, which the leader then sends a snapshot: the region is moving here, or a snapshot of the region that was
-//! split has skipped the split. If the split comes after all, the blank replica becomes what it makes (see `newborn.rs`).
+//! split has skipped the split. The same if a candidate goes on, which may have no majority but with this replica's vote. If the split comes after all, the blank replica becomes what it makes (see `newborn.rs`).
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,18 @@ use crate::ids::{RegionId, Tick};
 /// How long a leader has to go on, in ticks: longer than a follower takes that is a little behind, short beside a snapshot.
 const PATIENCE_TICKS: u64 = 50;
 
-/// A leader that was silent for so long begins anew, in ticks.
-const SILENCE_TICKS: u64 = 150;
+/// Who was silent for so long begins anew, in ticks: longer than a candidate waits before it asks again.
+const SILENCE_TICKS: u64 = 300;
 
 /// Regions that are waited for at a time; others are noticed when these are here.
 const STRANGERS_MAX: usize = 1024;
 
-/// Which leaders go on: since when, and when they were heard last.
+/// Which leaders and candidates go on: since when, and when they were heard last.
 #[derive(Default)]
 pub(super) struct Strangers(BTreeMap<RegionId, (Tick, Tick)>);
 
 impl Strangers {
-    /// A leader of `region` was heard. Whether it has gone on for long enough.
+    /// A leader or candidate of `region` was heard. Whether it has gone on for long enough.
     pub(super) fn heard(&mut self, region: RegionId, now: Tick) -> bool {
         if self.0.len() >= STRANGERS_MAX {
             self.0.retain(|_, (_, last)| now.since(*last) < SILENCE_TICKS);

@@ -101,6 +101,7 @@ impl Log {
             committed: Index(0),
             applied: Index(applied),
             blank: self.blank,
+            unborn: false,
         }
     }
 }

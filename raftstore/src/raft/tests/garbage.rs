@@ -116,6 +116,7 @@ fn replica(blank: bool) -> Raft {
         committed: Index(0),
         applied: Index(4),
         blank,
+        unborn: false,
     };
     let start = if blank { Start { blank, ..Start::default() } } else { start };
     Raft::new(config, start, Tick(100))

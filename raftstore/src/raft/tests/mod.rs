@@ -8,3 +8,4 @@ mod mutants;
 mod random;
 mod scripts;
 mod twins;
+mod unborn;
