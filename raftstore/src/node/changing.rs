@@ -75,6 +75,9 @@ impl<L: RaftLog> RaftNode<L> {
             Err(ChangeRefusal::NotNow(refusal)) => Err(refused(refusal)),
             Err(ChangeRefusal::UnderWay) => Err(Error::ConfigInProgress),
             Err(ChangeRefusal::NotCaughtUp(_)) => Err(Error::Busy { why: "the learner has not caught up" }),
+            Err(ChangeRefusal::NoQuorum) => {
+                Err(Error::Busy { why: "too few of those who would vote afterwards answer" })
+            }
             Err(ChangeRefusal::Impossible) => {
                 Err(Error::Impossible { why: "nobody would vote, or there would be too many nodes" })
             }

@@ -14,7 +14,9 @@ impl Raft {
     /// answer is the index of the entry, which is in force at once.
     ///
     /// If votes change, the entry makes a joint configuration, which whoever leads leaves by itself once it is committed.
-    /// A replica gets a vote only if it is a learner that has caught up. One change is under way at a time.
+    /// A replica gets a vote only if it is a learner that has caught up. One change is under way at a time. None is begun that those
+    /// who answer could not end: whoever takes a vote from one of three while another is lost would have a group of two, one of
+    /// them lost.
     pub fn change_membership(
         &mut self,
         now: Tick,
@@ -37,7 +39,20 @@ impl Raft {
         if let Some(late) = next.new_voters(self.membership()).find(|learner| !self.is_caught_up(*learner)) {
             return Err(ChangeRefusal::NotCaughtUp(late));
         }
+        if !next.has_quorum(|voter| self.answers(now, voter)) {
+            return Err(ChangeRefusal::NoQuorum);
+        }
         Ok(self.append_membership(now, &next, fx))
+    }
+
+    /// Whether a replica has taken part in this reign, and was heard within an election timeout.
+    fn answers(&self, now: Tick, replica: ReplicaId) -> bool {
+        let Ok(leading) = self.leading() else { return false };
+        let is_here = |follower: &Progress| {
+            follower.matched() >= leading.noop
+                && now.since(follower.heard) <= self.config.election_ticks_max()
+        };
+        replica == self.config.id || self.progress(replica).is_some_and(is_here)
     }
 
     /// Whether a change is under way: not committed, or joint.

@@ -56,6 +56,8 @@ pub enum ChangeRefusal {
     UnderWay,
     /// This replica would get a vote and is no learner, or one that lacks much of the log.
     NotCaughtUp(ReplicaId),
+    /// Those who would decide do not answer in sufficient number: the change would leave the group without a quorum.
+    NoQuorum,
     /// It is so already.
     Unchanged,
     /// Nobody would vote, somebody would be two things at once, there would be too many, or the number is not a new one.

@@ -159,10 +159,13 @@ impl Worker {
             Step::Wait => Moved::UnderWay,
             Step::Impossible => Moved::Impossible,
             Step::Change(target) => match raft.change_membership(now, target, effects) {
-                Ok(_)
-                | Err(ChangeRefusal::NotNow(_) | ChangeRefusal::UnderWay | ChangeRefusal::NotCaughtUp(_)) => {
-                    Moved::UnderWay
-                }
+                Ok(_) => Moved::UnderWay,
+                Err(
+                    ChangeRefusal::NotNow(_)
+                    | ChangeRefusal::UnderWay
+                    | ChangeRefusal::NotCaughtUp(_)
+                    | ChangeRefusal::NoQuorum,
+                ) => Moved::UnderWay,
                 Err(ChangeRefusal::Unchanged | ChangeRefusal::Impossible) => Moved::Impossible,
             },
         }
