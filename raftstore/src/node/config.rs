@@ -27,6 +27,7 @@ pub struct RaftConfig {
     snapshot_threshold: usize,
     snapshot_threshold_bytes: u64,
     log_tail: u64,
+    lease: u32,
     applied: Index,
     seed: u64,
 }
@@ -48,6 +49,7 @@ impl RaftConfig {
             snapshot_threshold: 0,
             snapshot_threshold_bytes: 0,
             log_tail: 1024,
+            lease: 0,
             applied: 0,
             seed: id,
         }
@@ -97,6 +99,15 @@ impl RaftConfig {
     /// How many entries below a snapshot stay in the log at most, for followers that lag a little.
     pub fn with_log_tail(self, entries: u64) -> RaftConfig {
         RaftConfig { log_tail: entries, ..self }
+    }
+
+    /// For how many ticks a leader answers reads without asking again after a quorum has answered; zero, as it is unless it is set,
+    /// for never. The same for all nodes of the group, and shorter than the shortest election timeout, or it is none.
+    ///
+    /// It trusts clocks: while one node counts these ticks, no other may count the shortest election timeout, and ticks must go
+    /// on while a process is stopped. A node that starts neither votes nor campaigns for that timeout, alone or not.
+    pub fn with_lease(self, ticks: u32) -> RaftConfig {
+        RaftConfig { lease: ticks, ..self }
     }
 
     /// What the state machine durably contains by itself: entries through here are not applied again.
@@ -180,6 +191,7 @@ impl RaftConfig {
             heartbeat_ticks: u64::from(self.heartbeat_interval),
             inflight_messages_max: INFLIGHT_MESSAGES_MAX,
             entries_per_message_max: self.max_batch as u64,
+            lease_ticks: u64::from(self.lease),
             seed: self.seed ^ self.group.wrapping_mul(GROUP_SPREAD),
         }
     }

@@ -20,6 +20,10 @@ pub struct Config {
     pub inflight_messages_max: usize,
     /// Entries in one message; what is longer is sent as several.
     pub entries_per_message_max: u64,
+    /// How long a leader answers reads without asking again after a quorum has answered it; zero for never (see `lease.rs`). The
+    /// same for all replicas of a group. While one clock counts so many ticks, no other may count `election_ticks_min`: a
+    /// lease that is not shorter than that is none.
+    pub lease_ticks: u64,
     /// Where election timeouts come from, together with `id`.
     pub seed: u64,
 }
@@ -33,6 +37,7 @@ pub(super) struct Knobs {
     heartbeat_ticks: u32,
     inflight_messages_max: u32,
     entries_per_message_max: u32,
+    lease_ticks: u32,
 }
 
 impl Knobs {
@@ -46,6 +51,11 @@ impl Knobs {
             heartbeat_ticks: fitting(config.heartbeat_ticks).max(1),
             inflight_messages_max: fitting(config.inflight_messages_max as u64).max(1),
             entries_per_message_max: fitting(config.entries_per_message_max).max(1),
+            lease_ticks: if config.lease_ticks < config.election_ticks_min {
+                fitting(config.lease_ticks)
+            } else {
+                0
+            },
         }
     }
 
@@ -55,6 +65,11 @@ impl Knobs {
 
     pub(super) fn election_ticks_max(&self) -> u64 {
         self.election_ticks_max.into()
+    }
+
+    /// Zero if there are no leases.
+    pub(super) fn lease_ticks(&self) -> u64 {
+        self.lease_ticks.into()
     }
 
     pub(super) fn heartbeat_ticks(&self) -> u64 {

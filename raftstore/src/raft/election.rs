@@ -18,14 +18,16 @@ pub(super) struct Votes(Vec<ReplicaId>);
 #[derive(Debug)]
 pub(super) struct ElectionTimer {
     since: Tick,
-    wait: u64,
+    wait: u32,
+    /// How long before `since` a leader was heard last.
+    heard_before: u32,
     random: u64,
 }
 
 impl Raft {
     /// Asks whether an election would succeed (9.6). Nobody's term moves, so that a replica that cannot win disturbs nobody.
     pub(super) fn pre_campaign(&mut self, now: Tick, fx: &mut Effects) {
-        if !self.may_campaign() || matches!(self.state, State::Leader(_)) {
+        if !self.may_campaign() || matches!(self.state, State::Leader(_)) || self.keeps_promise(now) {
             return;
         }
         self.timer.restart(&self.config, now);
@@ -178,7 +180,13 @@ impl Raft {
             return false;
         }
         let heard = now.since(self.timer.since) < self.config.election_ticks_min();
-        matches!(self.state, State::Leader(_)) || (self.leader.is_some() && heard)
+        matches!(self.state, State::Leader(_)) || (self.leader.is_some() && heard) || self.keeps_promise(now)
+    }
+
+    /// With leases: whether a leader that was heard here, whoever has led since, may still answer reads because of it.
+    fn keeps_promise(&self, now: Tick) -> bool {
+        let has_leases = self.config.lease_ticks() > 0 && !self.build.is(Mutant::ForgetsPromises);
+        has_leases && self.timer.silence(now) < self.config.election_ticks_min()
     }
 
     /// Whoever has a vote, or had one in a membership that may yet turn out to be the newest that is committed: if only this
@@ -257,7 +265,9 @@ impl ElectionTimer {
     pub(super) fn new(knobs: &Knobs, seed: u64, now: Tick) -> ElectionTimer {
         // Replicas of one store may be given one seed: the id sets them apart.
         let random = seed ^ knobs.id.0.wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let mut timer = ElectionTimer { since: now, wait: 0, random };
+        // What was heard before a restart is not known. With leases it may have been a moment ago.
+        let heard_before = if knobs.lease_ticks() > 0 { 0 } else { u32::MAX };
+        let mut timer = ElectionTimer { since: now, wait: 0, heard_before, random };
         timer.restart(knobs, now);
         timer
     }
@@ -265,17 +275,25 @@ impl ElectionTimer {
     /// Starts to wait, for a new length of time.
     pub(super) fn restart(&mut self, knobs: &Knobs, now: Tick) {
         let span = knobs.election_ticks_max().saturating_sub(knobs.election_ticks_min()) + 1;
+        self.heard_before = u32::try_from(self.silence(now)).unwrap_or(u32::MAX);
         self.since = now;
-        self.wait = knobs.election_ticks_min() + self.draw() % span;
+        // Both ends of the range are known to fit.
+        self.wait = u32::try_from(knobs.election_ticks_min() + self.draw() % span).unwrap_or(u32::MAX);
     }
 
     /// Starts to wait again, for the same length of time.
     fn heard(&mut self, now: Tick) {
         self.since = now;
+        self.heard_before = 0;
     }
 
-    pub(super) const fn deadline(&self) -> Tick {
-        self.since.after(self.wait)
+    /// How long no leader was heard.
+    fn silence(&self, now: Tick) -> u64 {
+        now.since(self.since).saturating_add(self.heard_before.into())
+    }
+
+    pub(super) fn deadline(&self) -> Tick {
+        self.since.after(self.wait.into())
     }
 
     /// splitmix64 (Steele, Lea, Flood 2014): one word of state, good enough to spread timeouts.
@@ -305,6 +323,7 @@ mod tests {
                 heartbeat_ticks: 25,
                 inflight_messages_max: 1,
                 entries_per_message_max: 1,
+                lease_ticks: 0,
                 seed: 1,
             };
             let knobs = Knobs::new(&config);

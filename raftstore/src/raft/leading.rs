@@ -1,5 +1,6 @@
 //! What only a leader keeps.
 
+use super::lease::Lease;
 use super::progress::Progress;
 use super::read::Reads;
 use super::transfer::Transfer;
@@ -14,6 +15,7 @@ pub(super) struct Leading {
     pub(super) noop: Index,
     pub(super) heartbeat_at: Tick,
     pub(super) reads: Reads,
+    pub(super) lease: Lease,
     pub(super) transfer: Option<Transfer>,
 }
 
@@ -30,6 +32,7 @@ impl Leading {
             noop: last.next(),
             heartbeat_at: now.after(heartbeat_ticks),
             reads: Reads::default(),
+            lease: Lease::default(),
             transfer: None,
         }
     }

@@ -45,7 +45,9 @@
 //! # Reads
 //!
 //! All reads of a turn share one round of heartbeats. A read may be answered when a quorum has echoed a round that began
-//! after it arrived, the leader's own no-op is committed, and everything through the read's index is applied.
+//! after it arrived, the leader's own no-op is committed, and everything through the read's index is applied. With
+//! [leases](Config::lease_ticks), which are off by default, an echo stands for the reads of some time after it: then the clocks of a
+//! group must run at about the same speed.
 //!
 //! # Membership
 //!
@@ -78,6 +80,7 @@ mod election;
 mod event;
 mod follower;
 mod leading;
+mod lease;
 mod log_shape;
 mod membership;
 pub mod membership_bytes;

@@ -80,6 +80,10 @@ pub enum Mutant {
     HandsOverTooSoon,
     /// raft-io 1.0: a transfer to a target that is dead is never given up.
     HandsOverForEver,
+    /// Yugabyte, TiKV #1593: a leader that told another to campaign reads under its lease.
+    LeaseOutlivesTransfer,
+    /// TiKV #964: a replica that answered a leader votes for another before that leader's lease has run out.
+    ForgetsPromises,
 }
 
 #[cfg(feature = "mutants")]
@@ -123,6 +127,8 @@ impl Mutant {
         Mutant::BlankHasNotVoted,
         Mutant::HandsOverTooSoon,
         Mutant::HandsOverForEver,
+        Mutant::LeaseOutlivesTransfer,
+        Mutant::ForgetsPromises,
     ];
 }
 

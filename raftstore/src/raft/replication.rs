@@ -94,6 +94,8 @@ impl Raft {
         if self.lost_its_quorum(now) {
             return self.become_follower(now, self.hard.term, None);
         }
+        self.renew_lease(now);
+        let Ok(leading) = self.leading() else { return };
         let interval = self.config.heartbeat_ticks();
         let round = leading.reads.round();
         // Entries that went within the interval said the same, except about reads.
@@ -113,7 +115,7 @@ impl Raft {
         }
         self.advance_commit();
         self.leave_joint(now, fx);
-        self.flush_reads(fx);
+        self.flush_reads(now, fx);
         self.replicate(now, fx);
         self.flush_transfer(fx);
         self.resign_if_removed(now, fx);

@@ -42,6 +42,7 @@ impl Raft {
         if let Some(transfer) = &mut leading.transfer {
             transfer.asked = true;
         }
+        leading.lease.end();
         self.say(to, Body::TimeoutNow, fx);
     }
 

@@ -94,6 +94,8 @@ impl Shared {
             heartbeat_ticks: config.heartbeat_ticks,
             inflight_messages_max: config.inflight_messages_max,
             entries_per_message_max: config.entries_per_message_max,
+            // A turn reads the clock before its inbox, and a lease needs it the other way round.
+            lease_ticks: 0,
             // Another phase for every region, store and life.
             seed: config.seed
                 ^ region.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -48,6 +48,7 @@ pub(super) struct Group {
     pub(super) network: Vec<Packet>,
     pub(super) ledger: Ledger,
     pub(super) entries_per_message_max: u64,
+    pub(super) lease_ticks: u64,
     pub(super) inflight_messages_max: usize,
 }
 
@@ -76,6 +77,7 @@ impl Group {
             network: Vec::new(),
             ledger: Ledger::default(),
             entries_per_message_max: 4,
+            lease_ticks: 0,
             inflight_messages_max: 3,
         };
         (1..=group.nodes.len() as u64).for_each(|id| group.restart(id));
@@ -111,6 +113,7 @@ impl Group {
             heartbeat_ticks: 3,
             inflight_messages_max: self.inflight_messages_max,
             entries_per_message_max: self.entries_per_message_max,
+            lease_ticks: self.lease_ticks,
             seed: 7 + 1000 * self.node(id).lives,
         };
         let (now, bootstrap) = (self.now, self.bootstrap.clone());

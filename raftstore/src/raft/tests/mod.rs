@@ -3,6 +3,7 @@
 mod disk;
 mod garbage;
 mod group;
+mod leases;
 mod ledger;
 mod mutants;
 mod random;

@@ -66,6 +66,8 @@ mod wrong {
             Mutant::BlankHasNotVoted => "blank_replica",
             Mutant::HandsOverTooSoon => "transfer_to_a_lagging_target",
             Mutant::HandsOverForEver => "transfer_to_a_dead_target",
+            Mutant::LeaseOutlivesTransfer => "lease_ends_with_a_transfer",
+            Mutant::ForgetsPromises => "lease_promise_outlives_a_restart",
         }
     }
 

@@ -11,10 +11,14 @@ const STEPS: u64 = 2000;
 const REPLICAS_MAX: u64 = 12;
 
 /// xorshift64*.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) const fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -52,11 +56,13 @@ fn nothing_is_lost_under_random_schedules() {
 
 impl Schedule {
     pub(super) fn new(seed: u64) -> Schedule {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut dice = Dice::new(seed);
         let size = [1, 2, 3, 3, 3, 4, 5][dice.roll(7) as usize];
         let mut group = Group::new(vec![Some(Found::default()); size as usize]);
         group.entries_per_message_max = 1 + dice.roll(4);
         group.inflight_messages_max = 1 + dice.roll(4) as usize;
+        group.lease_ticks = [0, 0, 6, 9][dice.roll(4) as usize];
+        (1..=size).for_each(|id| group.restart(id));
         // A group whose members stay the same is the simpler case, and must be seen, too.
         let changes = dice.roll(4) > 0;
         Schedule { dice, group, size, cut_off: 0, names: 0, changes }

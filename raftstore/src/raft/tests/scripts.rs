@@ -64,6 +64,7 @@ impl Story {
         match verb {
             "logs" => self.group = Group::new(args.iter().map(|log| found(log)).collect()),
             "entries-per-message" => self.group.entries_per_message_max = args[0].parse().unwrap(),
+            "leases" => self.leases(args[0].parse().unwrap()),
             "campaign" => self.event(id(args[0]), Event::Campaign),
             "transfer" => self.event(id(args[0]), Event::TransferLeadership(ReplicaId(id(args[1])))),
             "unreachable" => self.event(id(args[0]), Event::Unreachable(ReplicaId(id(args[1])))),
@@ -111,6 +112,13 @@ impl Story {
             "refusals" => writeln!(self.out, "{:?}", self.group.raft(id(args[0])).refusals()).unwrap(),
             _ => panic!("no such command: {verb}"),
         }
+    }
+
+    /// All start anew, and then long enough passes for them to vote.
+    fn leases(&mut self, ticks: u64) {
+        self.group.lease_ticks = ticks;
+        (1..=self.group.nodes.len() as u64).for_each(|id| self.group.restart(id));
+        self.group.now = self.group.now.after(10);
     }
 
     /// Only these take part from the start: `voters 1 2 learners 3`.
