@@ -69,6 +69,7 @@ impl Group {
                 heartbeat_ticks: 25,
                 inflight_messages_max: 256,
                 entries_per_message_max: 4096,
+                rank: 0,
                 lease_ticks: 0,
                 seed: id.0,
             };

@@ -28,6 +28,7 @@ pub struct RaftConfig {
     snapshot_threshold_bytes: u64,
     log_tail: u64,
     lease: u32,
+    rank: u8,
     applied: Index,
     seed: u64,
 }
@@ -50,6 +51,7 @@ impl RaftConfig {
             snapshot_threshold_bytes: 0,
             log_tail: 1024,
             lease: 0,
+            rank: 0,
             applied: 0,
             seed: id,
         }
@@ -108,6 +110,12 @@ impl RaftConfig {
     /// on while a process is stopped. A node that starts neither votes nor campaigns for that timeout, alone or not.
     pub fn with_lease(self, ticks: u32) -> RaftConfig {
         RaftConfig { lease: ticks, ..self }
+    }
+
+    /// Whether this node is to lead rather than others: those of rank zero, as all are unless it is set, campaign before those of
+    /// rank one, and so on, each waiting longer by the range of election timeouts. It displaces no leader: `TransferLeadership` does.
+    pub fn with_rank(self, rank: u8) -> RaftConfig {
+        RaftConfig { rank, ..self }
     }
 
     /// What the state machine durably contains by itself: entries through here are not applied again.
@@ -191,6 +199,7 @@ impl RaftConfig {
             heartbeat_ticks: u64::from(self.heartbeat_interval),
             inflight_messages_max: INFLIGHT_MESSAGES_MAX,
             entries_per_message_max: self.max_batch as u64,
+            rank: self.rank,
             lease_ticks: u64::from(self.lease),
             seed: self.seed ^ self.group.wrapping_mul(GROUP_SPREAD),
         }

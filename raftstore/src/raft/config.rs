@@ -4,7 +4,8 @@ use super::membership::Membership;
 use super::memberships::Brought;
 use super::types::{HardState, Index, LogPos, ReplicaId, Term};
 
-/// The knobs of one replica. All times are in ticks. What is above [`u32::MAX`] is taken for it.
+/// The knobs of one replica. All times are in ticks. What does not fit (times and entries into 32 bits, messages into
+/// 16) is taken for the largest that does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Who this is.
@@ -20,6 +21,9 @@ pub struct Config {
     pub inflight_messages_max: usize,
     /// Entries in one message; what is longer is sent as several.
     pub entries_per_message_max: u64,
+    /// Who is to lead rather: a replica waits longer for a leader by the range of election timeouts for each rank above zero, so that
+    /// those of a lower rank campaign before it if they can. A preference only: it counts for no vote, and displaces no leader.
+    pub rank: u8,
     /// How long a leader answers reads without asking again after a quorum has answered it; zero for never (see `lease.rs`). The
     /// same for all replicas of a group. While one clock counts so many ticks, no other may count `election_ticks_min`: a
     /// lease that is not shorter than that is none.
@@ -35,7 +39,8 @@ pub(super) struct Knobs {
     election_ticks_min: u32,
     election_ticks_max: u32,
     heartbeat_ticks: u32,
-    inflight_messages_max: u32,
+    inflight_messages_max: u16,
+    rank: u8,
     entries_per_message_max: u32,
     lease_ticks: u32,
 }
@@ -49,7 +54,8 @@ impl Knobs {
             election_ticks_min: fitting(config.election_ticks_min).max(1),
             election_ticks_max: fitting(config.election_ticks_max),
             heartbeat_ticks: fitting(config.heartbeat_ticks).max(1),
-            inflight_messages_max: fitting(config.inflight_messages_max as u64).max(1),
+            inflight_messages_max: u16::try_from(config.inflight_messages_max).unwrap_or(u16::MAX).max(1),
+            rank: config.rank,
             entries_per_message_max: fitting(config.entries_per_message_max).max(1),
             lease_ticks: if config.lease_ticks < config.election_ticks_min {
                 fitting(config.lease_ticks)
@@ -78,6 +84,10 @@ impl Knobs {
 
     pub(super) const fn inflight_messages_max(&self) -> usize {
         self.inflight_messages_max as usize
+    }
+
+    pub(super) fn rank(&self) -> u64 {
+        self.rank.into()
     }
 
     pub(super) fn entries_per_message_max(&self) -> u64 {

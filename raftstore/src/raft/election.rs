@@ -277,8 +277,8 @@ impl ElectionTimer {
         let span = knobs.election_ticks_max().saturating_sub(knobs.election_ticks_min()) + 1;
         self.heard_before = u32::try_from(self.silence(now)).unwrap_or(u32::MAX);
         self.since = now;
-        // Both ends of the range are known to fit.
-        self.wait = u32::try_from(knobs.election_ticks_min() + self.draw() % span).unwrap_or(u32::MAX);
+        let first = knobs.election_ticks_min() + knobs.rank() * span;
+        self.wait = u32::try_from(first + self.draw() % span).unwrap_or(u32::MAX);
     }
 
     /// Starts to wait again, for the same length of time.
@@ -323,6 +323,7 @@ mod tests {
                 heartbeat_ticks: 25,
                 inflight_messages_max: 1,
                 entries_per_message_max: 1,
+                rank: 0,
                 lease_ticks: 0,
                 seed: 1,
             };

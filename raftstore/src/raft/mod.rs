@@ -30,7 +30,8 @@
 //! # Elections
 //!
 //! A follower that hears nothing for a random time asks for pre-votes, and moves nobody's term unless it would win. Who
-//! hears a leader answers no such question, and a leader that hears no quorum steps down. A new leader appends an entry
+//! hears a leader answers no such question, and a leader that hears no quorum steps down. Who is to lead rather than others has
+//! a lower [rank](Config::rank), and so waits less. A new leader appends an entry
 //! that says nothing, and proposes nothing else before that one is applied.
 //!
 //! # Replication

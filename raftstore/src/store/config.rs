@@ -58,6 +58,8 @@ pub struct StoreConfig {
     pub election_ticks_min: u64,
     /// The longest. Far from the shortest, so that two rarely ask at once.
     pub election_ticks_max: u64,
+    /// Whether this store is to lead rather than others: those of rank zero, if they can, before those of rank one, and so on.
+    pub rank: u8,
     /// How often a leader that has nothing to say says so, in ticks.
     pub heartbeat_ticks: u64,
     /// Messages with entries that may be under way to one follower.
@@ -104,6 +106,7 @@ impl StoreConfig {
             apply_threads: 2,
             election_ticks_min: 100,
             election_ticks_max: 200,
+            rank: 0,
             heartbeat_ticks: 25,
             inflight_messages_max: 256,
             entries_per_message_max: 4096,

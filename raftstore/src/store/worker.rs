@@ -94,6 +94,7 @@ impl Shared {
             heartbeat_ticks: config.heartbeat_ticks,
             inflight_messages_max: config.inflight_messages_max,
             entries_per_message_max: config.entries_per_message_max,
+            rank: config.rank,
             // A turn reads the clock before its inbox, and a lease needs it the other way round.
             lease_ticks: 0,
             // Another phase for every region, store and life.

@@ -99,6 +99,7 @@ impl<const COPIED: bool> Core for Skep<COPIED> {
             heartbeat_ticks: 250,
             inflight_messages_max: 256,
             entries_per_message_max: 4096,
+            rank: 0,
             lease_ticks: 0,
             seed: id,
         };

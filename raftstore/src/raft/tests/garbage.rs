@@ -104,6 +104,7 @@ fn replica(blank: bool) -> Raft {
         heartbeat_ticks: 3,
         inflight_messages_max: 2,
         entries_per_message_max: 2,
+        rank: 0,
         lease_ticks: 0,
         seed: 1,
     };

@@ -49,6 +49,8 @@ pub(super) struct Group {
     pub(super) ledger: Ledger,
     pub(super) entries_per_message_max: u64,
     pub(super) lease_ticks: u64,
+    /// The only one of rank zero, if there is one.
+    pub(super) preferred: Option<u64>,
     pub(super) inflight_messages_max: usize,
 }
 
@@ -78,6 +80,7 @@ impl Group {
             ledger: Ledger::default(),
             entries_per_message_max: 4,
             lease_ticks: 0,
+            preferred: None,
             inflight_messages_max: 3,
         };
         (1..=group.nodes.len() as u64).for_each(|id| group.restart(id));
@@ -113,6 +116,7 @@ impl Group {
             heartbeat_ticks: 3,
             inflight_messages_max: self.inflight_messages_max,
             entries_per_message_max: self.entries_per_message_max,
+            rank: u8::from(self.preferred.is_some_and(|preferred| preferred != id)),
             lease_ticks: self.lease_ticks,
             seed: 7 + 1000 * self.node(id).lives,
         };

@@ -7,6 +7,7 @@ mod leases;
 mod ledger;
 mod mutants;
 mod random;
+mod ranks;
 mod scripts;
 mod twins;
 mod unborn;

@@ -22,6 +22,7 @@ fn blank(unborn: bool, hard_state: HardState) -> Raft {
         heartbeat_ticks: 2,
         inflight_messages_max: 4,
         entries_per_message_max: 4,
+        rank: 0,
         lease_ticks: 0,
         seed: 1,
     };
