@@ -89,6 +89,8 @@ impl RegionDescriptor {
             voters: replicas(&mut from)?,
             outgoing: replicas(&mut from)?,
             learners: replicas(&mut from)?,
+            // A store hosts none yet, and does not open with a region that has some.
+            witnesses: Vec::new(),
         };
         from.end()?;
         Ok(RegionDescriptor { id, start, end, epoch, membership })

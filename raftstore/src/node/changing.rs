@@ -78,7 +78,7 @@ impl<L: RaftLog> RaftNode<L> {
             Err(ChangeRefusal::NoQuorum) => {
                 Err(Error::Busy { why: "too few of those who would vote afterwards answer" })
             }
-            Err(ChangeRefusal::Impossible) => {
+            Err(ChangeRefusal::Impossible | ChangeRefusal::StaysWhatItIs(_)) => {
                 Err(Error::Impossible { why: "nobody would vote, or there would be too many nodes" })
             }
         }

@@ -184,19 +184,20 @@ impl<L: RaftLog> RaftNode<L> {
 
     /// How many messages were refused: of another group or for another node, from strangers, or absurd. None of them
     /// changed anything.
-    pub const fn refused_messages(&self) -> u64 {
+    pub fn refused_messages(&self) -> u64 {
         let Refusals {
             non_member,
             misdirected,
             absurd_term,
             absurd_index,
             absurd_membership,
+            wrong_kind,
             second_leader,
             committed_conflict,
-        } = *self.raft.refusals();
+        } = self.raft.refusals();
         let strange = non_member as u64 + misdirected as u64 + second_leader as u64;
         let absurd = absurd_term as u64 + absurd_index as u64 + absurd_membership as u64;
-        self.refused + strange + absurd + committed_conflict as u64
+        self.refused + strange + absurd + wrong_kind as u64 + committed_conflict as u64
     }
 
     /// How many ticks may pass before this node has something to do by itself; `None` if it never has. Zero says that

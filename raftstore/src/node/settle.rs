@@ -103,7 +103,9 @@ impl<L: RaftLog> RaftNode<L> {
             if cut.contains(&want.to) {
                 continue;
             }
-            let reusable = read.take().filter(|(have, _)| (have.prev, have.last) == (want.prev, want.last));
+            let reusable = read.take().filter(|(have, _)| {
+                (have.prev, have.last, have.stripped) == (want.prev, want.last, want.stripped)
+            });
             let entries = match reusable {
                 Some((_, entries)) => entries,
                 None => self.entries_for(want)?,
@@ -130,7 +132,11 @@ impl<L: RaftLog> RaftNode<L> {
         };
         let count = entries.iter().take_while(fits).count();
         entries.truncate(count.max(1));
-        Ok(entries.into_iter().map(Entry::from).collect())
+        let mut entries: Vec<Entry> = entries.into_iter().map(Entry::from).collect();
+        if want.stripped {
+            entries.iter_mut().for_each(|entry| entry.payload = entry.payload.stripped());
+        }
+        Ok(entries)
     }
 
     /// Hands out what is committed, as far as one step may, and the reads that waited for it. True if anything was.

@@ -89,7 +89,7 @@ impl LogEntry {
         match self.payload.kind() {
             Kind::Command | Kind::Change => EntryKind::Normal,
             Kind::Membership => EntryKind::Config,
-            Kind::NoOp => EntryKind::NoOp,
+            Kind::NoOp | Kind::Stripped => EntryKind::NoOp,
         }
     }
 

@@ -17,7 +17,7 @@ impl Raft {
             return;
         }
         let Message { from, term, body, .. } = message;
-        if self.blank {
+        if self.blank && !matches!(body, Body::Position { .. }) {
             return self.on_message_blank(now, from, term, &body, fx);
         }
         match term.cmp(&self.hard.term) {
@@ -41,6 +41,7 @@ impl Raft {
             Body::Heartbeat { commit, round } => self.on_heartbeat(now, from, commit, round, fx),
             Body::HeartbeatReply { round } => self.on_heartbeat_reply(now, from, round),
             Body::TimeoutNow => self.on_timeout_now(now, from, fx),
+            Body::Position { at, membership } => self.on_position(now, from, at, *membership, fx),
         }
     }
 
@@ -49,7 +50,11 @@ impl Raft {
     fn may_say(&self, from: ReplicaId, term: Term, body: &Body) -> bool {
         let is_known_leader = self.leader == Some(from) && term == self.hard.term;
         match body {
-            Body::PreVote { .. } | Body::Vote { .. } | Body::Append { .. } | Body::Heartbeat { .. } => true,
+            Body::PreVote { .. }
+            | Body::Vote { .. }
+            | Body::Append { .. }
+            | Body::Heartbeat { .. }
+            | Body::Position { .. } => true,
             // A leader that removed itself hands over at the end.
             Body::TimeoutNow => is_known_leader || self.membership().contains(from),
             Body::PreVoteReply { .. }
@@ -73,6 +78,12 @@ impl Raft {
             self.refuse(|refusals| &mut refusals.absurd_term);
         } else if !numbers_are_possible(*term, body) {
             self.refuse(|refusals| &mut refusals.absurd_index);
+        } else if let Body::Position { membership, .. } = body
+            && !membership.makes_sense()
+        {
+            self.refuse(|refusals| &mut refusals.absurd_membership);
+        } else if matches!(body, Body::Position { .. }) && !self.blank && !self.witness {
+            self.refuse(|refusals| &mut refusals.wrong_kind);
         } else {
             return true;
         }
@@ -86,6 +97,7 @@ impl Raft {
             Body::Vote { .. } => Body::VoteReply { granted: false },
             Body::Append { prev, .. } => Body::AppendRejected { prev: prev.index, hint: LogPos::default() },
             Body::Heartbeat { round, .. } => Body::HeartbeatReply { round: *round },
+            Body::Position { at, .. } => Body::AppendRejected { prev: at.index, hint: LogPos::default() },
             Body::PreVoteReply { .. }
             | Body::VoteReply { .. }
             | Body::AppendAccepted { .. }
@@ -101,7 +113,9 @@ impl Raft {
             Body::PreVote { .. } if self.build.is(Mutant::PreVoteBinds) => NewerTerm::Adopt(None),
             Body::PreVote { .. } | Body::PreVoteReply { granted: true } => NewerTerm::Question,
             Body::Vote { transfer, .. } if !transfer && self.has_live_leader(now) => NewerTerm::Ignore,
-            Body::Append { .. } | Body::Heartbeat { .. } | Body::TimeoutNow => NewerTerm::Adopt(Some(from)),
+            Body::Append { .. } | Body::Heartbeat { .. } | Body::TimeoutNow | Body::Position { .. } => {
+                NewerTerm::Adopt(Some(from))
+            }
             Body::Vote { .. }
             | Body::PreVoteReply { granted: false }
             | Body::VoteReply { .. }
@@ -133,7 +147,8 @@ fn is_answer(body: &Body) -> bool {
         | Body::Vote { .. }
         | Body::Append { .. }
         | Body::Heartbeat { .. }
-        | Body::TimeoutNow => false,
+        | Body::TimeoutNow
+        | Body::Position { .. } => false,
     }
 }
 
@@ -147,6 +162,7 @@ fn numbers_are_possible(term: Term, body: &Body) -> bool {
         Body::AppendAccepted { matched } => index(*matched),
         Body::AppendRejected { prev, hint } => index(*prev) && position(hint) && hint.index <= *prev,
         Body::Heartbeat { commit, .. } => index(*commit),
+        Body::Position { at, .. } => position(at) && (at.index > Index(0) || at.term == Term(0)),
         Body::PreVoteReply { .. }
         | Body::VoteReply { .. }
         | Body::HeartbeatReply { .. }

@@ -7,6 +7,7 @@ use super::membership::Membership;
 use super::message::Body;
 use super::mutant::Mutant;
 use super::progress::{Pace, Progress};
+use super::quorum;
 use super::types::{Index, LogPos, Payload, ReplicaId, Tick};
 
 impl Raft {
@@ -39,7 +40,8 @@ impl Raft {
         if let Some(late) = next.new_voters(self.membership()).find(|learner| !self.is_caught_up(*learner)) {
             return Err(ChangeRefusal::NotCaughtUp(late));
         }
-        if !next.has_quorum(|voter| self.answers(now, voter)) {
+        let answers = |voter| self.answers(now, voter);
+        if !next.has_quorum(answers) || quorum::kept(&next, |copy| answers(copy).into()) == 0 {
             return Err(ChangeRefusal::NoQuorum);
         }
         Ok(self.append_membership(now, &next, fx))
@@ -116,7 +118,8 @@ impl Raft {
     /// The voter that has most of the log, if it has all of it.
     fn readiest_voter(&self) -> Option<ReplicaId> {
         let leading = self.leading().ok()?;
-        let voters = leading.progress.iter().filter(|follower| self.membership().is_voter(follower.id));
+        let can_lead = |id| self.membership().is_voter(id) && !self.membership().is_witness(id);
+        let voters = leading.progress.iter().filter(|follower| can_lead(follower.id));
         let readiest = voters.max_by_key(|follower| follower.matched())?;
         (readiest.matched() >= self.log.last().index).then_some(readiest.id)
     }

@@ -119,4 +119,6 @@ pub struct Start {
     pub blank: bool,
     /// Set if such a replica was never anything else, so that it has promised nothing to anybody: it may vote.
     pub unborn: bool,
+    /// Set if the shell persisted that this replica is a witness. Not needed if `membership` or `brought` say so.
+    pub witness: bool,
 }

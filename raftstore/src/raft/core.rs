@@ -7,6 +7,7 @@ use super::election::{ElectionTimer, Votes};
 use super::event::{Event, ProposeRefusal, Refusals};
 use super::leading::Leading;
 use super::log_shape::LogShape;
+use super::membership::Membership;
 use super::memberships::Memberships;
 use super::message::{Body, Message};
 use super::mutant::{Build, Mutant};
@@ -36,13 +37,16 @@ pub struct Raft {
     pub(super) blank: bool,
     /// Means something while it is blank only.
     pub(super) unborn: bool,
+    pub(super) witness: bool,
     pub(super) timer: ElectionTimer,
-    pub(super) refusals: Refusals,
+    /// None of them happened where there are none, which is almost everywhere.
+    pub(super) refusals: Option<Box<Refusals>>,
     pub(super) build: Build,
-    /// The standing that was told last; in three parts, which takes less room.
+    /// The standing that was told last; in four parts, which takes less room.
     reported_role: Role,
     reported_term: Term,
-    reported_leader: Option<ReplicaId>,
+    reported_leader: ReplicaId,
+    reported_no_leader: bool,
 }
 
 /// What a replica is, with what only that role needs.
@@ -63,6 +67,10 @@ impl Raft {
         let applied = start.applied.max(log.base().index).min(last);
         let mut brought = start.brought;
         brought.retain(|brought| brought.at.index > applied && log.contains(brought.at));
+        let is_witness = |membership: &Membership| membership.is_witness(config.id);
+        let witness = start.witness
+            || is_witness(&start.membership)
+            || brought.iter().any(|brought| is_witness(&brought.membership));
         // A snapshot may have become durable just before a crash, and the term it was received in not.
         let (known, mut durable) = (log.last().term, Durable::new(last));
         let mut hard = start.hard_state;
@@ -74,7 +82,8 @@ impl Raft {
             memberships: Memberships::new(start.membership, brought),
             reported_role: Role::Follower,
             reported_term: hard.term,
-            reported_leader: None,
+            reported_leader: config.id,
+            reported_no_leader: true,
             hard,
             durable,
             state: State::Follower,
@@ -84,8 +93,9 @@ impl Raft {
             handed: applied,
             blank: start.blank,
             unborn: start.blank && start.unborn,
+            witness,
             timer: ElectionTimer::new(&config, seed, now),
-            refusals: Refusals::default(),
+            refusals: None,
             build: Build::default(),
             log,
             config,
@@ -122,12 +132,7 @@ impl Raft {
     pub fn flush(&mut self, now: Tick, fx: &mut Effects) {
         self.flush_leader(now, fx);
         self.hand_over_committed(fx);
-        let standing = self.standing();
-        let Standing { role, term, leader } = standing;
-        if (role, term, leader) != (self.reported_role, self.reported_term, self.reported_leader) {
-            (self.reported_role, self.reported_term, self.reported_leader) = (role, term, leader);
-            fx.standing = Some(standing);
-        }
+        self.report_standing(fx);
         if let Some(brought) = self.memberships.take_news() {
             fx.brought = Some(brought);
         }
@@ -196,7 +201,7 @@ impl Raft {
 
     /// Counts a message that changes nothing.
     pub(super) fn refuse(&mut self, why: impl FnOnce(&mut Refusals) -> &mut u32) {
-        let count = why(&mut self.refusals);
+        let count = why(self.refusals.get_or_insert_default());
         *count = count.saturating_add(1);
     }
 
@@ -215,6 +220,19 @@ impl Raft {
             State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
                 Err(ProposeRefusal::NotLeader(self.leader))
             }
+        }
+    }
+
+    /// Tells the standing if it is another than the one that was told last.
+    fn report_standing(&mut self, fx: &mut Effects) {
+        let standing = self.standing();
+        let reported_leader = Some(self.reported_leader).filter(|_| !self.reported_no_leader);
+        let Standing { role, term, leader } = standing;
+        if (role, term, leader) != (self.reported_role, self.reported_term, reported_leader) {
+            (self.reported_role, self.reported_term) = (role, term);
+            (self.reported_leader, self.reported_no_leader) =
+                (leader.unwrap_or(self.config.id), leader.is_none());
+            fx.standing = Some(standing);
         }
     }
 

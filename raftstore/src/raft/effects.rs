@@ -14,7 +14,8 @@ pub struct Effects {
     pub write: Option<WriteSeq>,
     /// Persist this.
     pub hard_state: Option<HardState>,
-    /// Forget all entries: a snapshot replaced them, and the log goes on after this position. Before `append`.
+    /// Forget all entries: a snapshot replaced them, and the log goes on after this position. Before `append`. A witness
+    /// has no snapshot: persist with it who takes part there (`Raft::membership_at`), and that this is a witness.
     pub restart: Option<LogPos>,
     /// Persist these. They are contiguous and replace whatever stood at their indexes and above.
     pub append: Vec<Entry>,
@@ -28,7 +29,8 @@ pub struct Effects {
     pub held: Held,
     /// A snapshot must be made for these followers: the log no longer has what they need.
     pub snapshot_for: Vec<ReplicaId>,
-    /// Hand everything through here to the state machine: committed, and durable here.
+    /// Hand everything through here to the state machine: committed, and durable here. A witness has none; it may forget
+    /// its log through here, with the same two things persisted.
     pub apply: Option<Index>,
     /// These reads may be answered once everything through their index is applied.
     pub reads: Vec<ReadReady>,
@@ -53,6 +55,8 @@ pub struct Replicate {
     pub last: Index,
     /// The leader's commit index.
     pub commit: Index,
+    /// The follower is a witness: send each entry [stripped](super::Payload::stripped).
+    pub stripped: bool,
 }
 
 /// A read, or many that share a round, confirmed by a quorum.

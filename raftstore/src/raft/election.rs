@@ -190,10 +190,11 @@ impl Raft {
     }
 
     /// Whoever has a vote, or had one in a membership that may yet turn out to be the newest that is committed: if only this
-    /// replica has the entry that takes its vote away, nobody else can win (4.2.2).
+    /// replica has the entry that takes its vote away, nobody else can win (4.2.2). A witness has nothing to lead with.
     pub(super) fn may_campaign(&self) -> bool {
         let has_vote = |membership: &Membership| membership.is_voter(self.config.id);
-        !self.blank && self.memberships.from(self.commit).any(has_vote)
+        let is_mute = self.witness && !self.build.is(Mutant::WitnessCampaigns);
+        !self.blank && !is_mute && self.memberships.from(self.commit).any(has_vote)
     }
 
     /// One vote per term, and none against a known leader.

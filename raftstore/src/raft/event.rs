@@ -60,7 +60,9 @@ pub enum ChangeRefusal {
     NoQuorum,
     /// It is so already.
     Unchanged,
-    /// Nobody would vote, somebody would be two things at once, there would be too many, or the number is not a new one.
+    /// This replica would become a witness and keeps data, or the other way round: that takes one with another name.
+    StaysWhatItIs(ReplicaId),
+    /// Nobody who keeps the data would vote, somebody would be two things at once, there would be too many, or the number is not a new one.
     Impossible,
 }
 
@@ -86,8 +88,10 @@ pub struct Refusals {
     pub absurd_term: u32,
     /// An index that nobody can have: beyond what was sent or carried, out of order, or too large.
     pub absurd_index: u32,
-    /// A membership entry that makes no sense.
+    /// A membership that makes no sense.
     pub absurd_membership: u32,
+    /// Entries without their payload for a replica that keeps data, or with it for a witness.
+    pub wrong_kind: u32,
     /// A second leader in a term that has one.
     pub second_leader: u32,
     /// Entries that differ from committed ones.

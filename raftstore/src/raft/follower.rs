@@ -29,6 +29,10 @@ impl Raft {
             self.refuse(|refusals| &mut refusals.absurd_membership);
             return;
         }
+        if entries.iter().any(|entry| self.is_wrong_kind(entry)) {
+            self.refuse(|refusals| &mut refusals.wrong_kind);
+            return;
+        }
         if !self.follow(now, from) {
             return;
         }

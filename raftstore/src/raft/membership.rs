@@ -11,6 +11,9 @@ pub const REPLICAS_MAX: usize = 32;
 ///
 /// While `outgoing` is not empty the group is in a joint configuration and a decision needs a majority of both. A voter
 /// that is to become a learner stands in `outgoing` and in `learners` meanwhile.
+///
+/// Who keeps the data is a *copy*, and who does not a *witness*, whether it votes or not. What a replica is, it stays: to
+/// replace the one by the other takes a replica with another name.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Membership {
     /// Grows with every change: by how many replicas it changes, and by one when a joint configuration is left.
@@ -21,6 +24,8 @@ pub struct Membership {
     pub outgoing: Vec<ReplicaId>,
     /// Who receives the log and is not counted.
     pub learners: Vec<ReplicaId>,
+    /// Who of all these keeps no data.
+    pub witnesses: Vec<ReplicaId>,
 }
 
 impl Membership {
@@ -39,6 +44,24 @@ impl Membership {
     /// Whether `replica` votes.
     pub fn is_voter(&self, replica: ReplicaId) -> bool {
         self.voters.contains(&replica) || self.outgoing.contains(&replica)
+    }
+
+    /// Whether `replica` keeps no data.
+    pub fn is_witness(&self, replica: ReplicaId) -> bool {
+        self.witnesses.contains(&replica)
+    }
+
+    /// Who of `voters` keeps the data.
+    pub(super) fn copies<'a>(&'a self, voters: &'a [ReplicaId]) -> impl Iterator<Item = ReplicaId> + 'a {
+        voters.iter().copied().filter(|voter| !self.is_witness(*voter))
+    }
+
+    /// Whether each majority has a copy that can lead it, and only who takes part is a witness.
+    pub fn makes_sense(&self) -> bool {
+        let has_copy = |voters| self.copies(voters).next().is_some();
+        has_copy(&self.voters)
+            && (!self.is_joint() || has_copy(&self.outgoing))
+            && self.witnesses.iter().all(|witness| self.contains(*witness))
     }
 
     /// Whether a change is under way that needs two majorities.
@@ -61,7 +84,9 @@ impl Membership {
 
     /// What comes after this joint configuration.
     pub(super) fn left(&self) -> Membership {
-        Membership { number: self.number + 1, outgoing: Vec::new(), ..self.clone() }
+        let mut left = Membership { number: self.number + 1, outgoing: Vec::new(), ..self.clone() };
+        left.witnesses.retain(|witness| self.voters.contains(witness) || self.learners.contains(witness));
+        left
     }
 
     /// The first step from here to `target`: itself if nobody's vote changes, else a joint configuration (4.3).
@@ -74,11 +99,18 @@ impl Membership {
         let grows = |list: &[ReplicaId]| list.is_sorted_by(|a, b| a < b);
         let is_both = target.learners.iter().any(|learner| target.voters.contains(learner));
         let count = target.voters.len() + self.voters.len() + target.learners.len();
-        if target.voters.is_empty() || target.is_joint() || target.number <= self.number || is_both {
+        if !target.makes_sense() || target.is_joint() || target.number <= self.number || is_both {
             return Err(ChangeRefusal::Impossible);
         }
-        if !grows(&target.voters) || !grows(&target.learners) || count > REPLICAS_MAX {
+        if ![&target.voters, &target.learners, &target.witnesses].into_iter().all(|list| grows(list))
+            || count > REPLICAS_MAX
+        {
             return Err(ChangeRefusal::Impossible);
+        }
+        let changes_kind =
+            |id: &ReplicaId| self.contains(*id) && self.is_witness(*id) != target.is_witness(*id);
+        if let Some(replica) = target.all().into_iter().find(changes_kind) {
+            return Err(ChangeRefusal::StaysWhatItIs(replica));
         }
         if (&target.voters, &target.learners) == (&self.voters, &self.learners) {
             return Err(ChangeRefusal::Unchanged);
@@ -86,8 +118,18 @@ impl Membership {
         if let Some(stranger) = target.new_voters(self).find(|voter| !self.learners.contains(voter)) {
             return Err(ChangeRefusal::NotCaughtUp(stranger));
         }
-        let outgoing = if target.voters == self.voters { Vec::new() } else { self.voters.clone() };
-        Ok(Membership { outgoing, ..target })
+        Ok(target.joint_after(self))
+    }
+
+    /// The joint configuration from `before` to here; this, if nobody's vote changes.
+    fn joint_after(mut self, before: &Membership) -> Membership {
+        if self.voters != before.voters {
+            self.outgoing.clone_from(&before.voters);
+            self.witnesses.extend(before.witnesses.iter().filter(|witness| before.voters.contains(witness)));
+            self.witnesses.sort_unstable();
+            self.witnesses.dedup();
+        }
+        self
     }
 
     /// Who votes here and does not in `before`.
@@ -105,7 +147,12 @@ mod tests {
     }
 
     fn of(number: u64, voters: &[u64], outgoing: &[u64], learners: &[u64]) -> Membership {
-        Membership { number, voters: ids(voters), outgoing: ids(outgoing), learners: ids(learners) }
+        let (voters, outgoing, learners) = (ids(voters), ids(outgoing), ids(learners));
+        Membership { number, voters, outgoing, learners, witnesses: Vec::new() }
+    }
+
+    fn with(membership: Membership, witnesses: &[u64]) -> Membership {
+        Membership { witnesses: ids(witnesses), ..membership }
     }
 
     #[test]
@@ -125,6 +172,43 @@ mod tests {
         assert!(joint.is_voter(ReplicaId(3)));
         assert_eq!(joint.all(), ids(&[1, 2, 3]));
         assert!(!joint.left().is_voter(ReplicaId(3)) && joint.left().contains(ReplicaId(3)));
+    }
+
+    #[test]
+    fn a_witness_comes_and_goes_in_two_steps() {
+        let now = with(of(5, &[1, 2, 3], &[], &[4]), &[3, 4]);
+        let joint = with(of(7, &[1, 2, 4], &[1, 2, 3], &[]), &[3, 4]);
+        assert_eq!(now.towards(with(of(7, &[1, 2, 4], &[], &[]), &[4])), Ok(joint.clone()));
+        assert!(joint.makes_sense() && joint.is_witness(ReplicaId(3)));
+        assert_eq!(joint.left(), with(of(8, &[1, 2, 4], &[], &[]), &[4]));
+    }
+
+    #[test]
+    fn a_witness_never_gets_data_nor_a_copy_rid_of_it() {
+        let now = with(of(5, &[1, 2, 3], &[], &[4]), &[3]);
+        for (target, who) in [
+            (of(6, &[1, 2, 3], &[], &[4]), 3),
+            (with(of(6, &[1, 2, 3], &[], &[4]), &[2, 3]), 2),
+            (of(6, &[1, 2], &[], &[3, 4]), 3),
+            (with(of(6, &[1, 2, 3, 4], &[], &[]), &[3, 4]), 4),
+        ] {
+            assert_eq!(now.towards(target), Err(ChangeRefusal::StaysWhatItIs(ReplicaId(who))));
+        }
+    }
+
+    #[test]
+    fn witnesses_alone_decide_nothing() {
+        let now = with(of(5, &[1, 2, 3], &[], &[]), &[3]);
+        for impossible in [
+            with(of(6, &[3], &[], &[]), &[3]),
+            with(of(6, &[3, 4], &[], &[]), &[3, 4]),
+            with(of(6, &[1, 3], &[], &[]), &[3, 4]),
+            with(of(6, &[1, 3, 4], &[], &[]), &[4, 3]),
+        ] {
+            assert_eq!(now.towards(impossible), Err(ChangeRefusal::Impossible));
+        }
+        assert!(!with(of(6, &[1, 2], &[3], &[]), &[3]).makes_sense());
+        assert!(with(of(6, &[1], &[], &[3]), &[3]).makes_sense());
     }
 
     #[test]

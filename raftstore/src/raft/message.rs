@@ -1,5 +1,6 @@
 //! What replicas of one group say to each other.
 
+use super::membership::Membership;
 use super::types::{Entry, Index, LogPos, ReplicaId, Term};
 
 /// One message. The region it belongs to is on the envelope, not here.
@@ -82,4 +83,11 @@ pub enum Body {
     },
     /// "Campaign now" (3.10).
     TimeoutNow,
+    /// "Go on from here": what a witness gets in place of a snapshot.
+    Position {
+        /// An entry that is committed; zero if none is known to be.
+        at: LogPos,
+        /// Who takes part there.
+        membership: Box<Membership>,
+    },
 }

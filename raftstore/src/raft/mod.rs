@@ -64,10 +64,20 @@
 //! refused: they would be counted. Who was removed disturbs nobody, because who hears a leader answers no candidate, and
 //! who does not has a log that is longer.
 //!
+//! # Witnesses
+//!
+//! A voter may be a *witness*, which keeps positions and memberships and no data: it is sent entries
+//! [without their payload](EntryKind::Stripped). It votes by the same rule as everybody, never campaigns, is handed no
+//! leadership and answers no reads, and it stays a witness. Majorities count it; that something can be lost or served is
+//! counted in copies. So nothing is committed that is not durable in a copy of each majority, and a witness is sent nothing
+//! that the copies in step lack: else it would refuse its vote to the only copies that are left. One that is behind the
+//! log is told a [position](Body::Position).
+//!
 //! # Blank replicas
 //!
 //! A replica without state answers a leader only "I have nothing": it refuses even index zero, which nobody else does, and
-//! gets a snapshot. Until then it writes nothing, votes for nobody and acknowledges nothing.
+//! gets a snapshot, or a position if it is to be a witness. Until then it writes nothing, votes for nobody and acknowledges
+//! nothing.
 //!
 //! One of them may vote: the *unborn*, of which it is known that it never was anything but blank (`unborn.rs`).
 
@@ -97,6 +107,7 @@ mod transfer;
 mod types;
 mod unborn;
 mod view;
+mod witness;
 
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,12 @@ pub enum Mutant {
     LeaseOutlivesTransfer,
     /// TiKV #964: a replica that answered a leader votes for another before that leader's lease has run out.
     ForgetsPromises,
+    /// A witness campaigns, and would lead without data.
+    WitnessCampaigns,
+    /// A majority of witnesses commits what no copy holds.
+    CommitsOnWitnessesAlone,
+    /// A witness is sent entries before the copies hold them, and then refuses its vote to all that are left.
+    FeedsWitnessesEarly,
 }
 
 #[cfg(feature = "mutants")]
@@ -129,6 +135,9 @@ impl Mutant {
         Mutant::HandsOverForEver,
         Mutant::LeaseOutlivesTransfer,
         Mutant::ForgetsPromises,
+        Mutant::WitnessCampaigns,
+        Mutant::CommitsOnWitnessesAlone,
+        Mutant::FeedsWitnessesEarly,
     ];
 }
 

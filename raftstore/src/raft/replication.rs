@@ -174,20 +174,29 @@ impl Raft {
     fn advance_commit(&mut self) {
         let is_early = self.build.is(Mutant::CountsItselfEarly);
         let own = if is_early { self.log.last().index } else { self.durable.through() };
-        let held = self.reached(own.0, |follower| follower.matched().0);
+        let held = Index(self.reached(own.0, |follower| follower.matched().0)).min(self.kept());
         let Ok(leading) = self.leading() else { return };
-        if Index(held) >= leading.noop || self.build.is(Mutant::CountsOldTerms) {
-            self.raise_commit(Index(held));
+        if held >= leading.noop || self.build.is(Mutant::CountsOldTerms) {
+            self.raise_commit(held);
         }
     }
 
     fn replicate(&mut self, now: Tick, fx: &mut Effects) {
+        let witnesses_through = self.witnesses_through(now);
         let State::Leader(leading) = &mut self.state else { return };
-        let feed =
-            Feed { log: &self.log, knobs: &self.config, term: self.hard.term, commit: self.commit, now };
+        let feed = Feed {
+            log: &self.log,
+            knobs: &self.config,
+            membership: self.memberships.current(),
+            witnesses_through,
+            term: self.hard.term,
+            commit: self.commit,
+            now,
+        };
         for follower in &mut leading.progress {
             feed.serve(follower, fx);
         }
+        self.place_witnesses(now, fx);
     }
 }
 
@@ -195,6 +204,8 @@ impl Raft {
 struct Feed<'a> {
     log: &'a LogShape,
     knobs: &'a Knobs,
+    membership: &'a Membership,
+    witnesses_through: Index,
     term: Term,
     commit: Index,
     now: Tick,
@@ -203,7 +214,7 @@ struct Feed<'a> {
 impl Feed<'_> {
     /// Names everything that may be sent to `follower` now.
     fn serve(&self, follower: &mut Progress, fx: &mut Effects) {
-        let last = self.log.last().index;
+        let last = self.last_for(follower.id);
         while follower.may_send(last, self.knobs.inflight_messages_max()) {
             let index = follower.next().prev();
             let Some(term) = self.log.term_at(index) else {
@@ -211,17 +222,27 @@ impl Feed<'_> {
                 fx.snapshot_for.push(follower.id);
                 return;
             };
-            let through = last.min(Index(index.0 + self.knobs.entries_per_message_max()));
+            let through = last.min(Index(index.0 + self.knobs.entries_per_message_max())).max(index);
             follower.send(self.now, through);
             self.name(follower, LogPos { index, term }, through, fx);
         }
-        if follower.wants_news(last, self.commit) {
-            self.name(follower, self.log.last(), last, fx);
+        let index = follower.next().prev();
+        if follower.wants_news(last, self.commit)
+            && let Some(term) = self.log.term_at(index)
+        {
+            self.name(follower, LogPos { index, term }, index, fx);
         }
+    }
+
+    /// The last entry that `follower` may be sent. A witness may have been sent more, when fewer copies were in step.
+    fn last_for(&self, follower: ReplicaId) -> Index {
+        let last = self.log.last().index;
+        if self.membership.is_witness(follower) { last.min(self.witnesses_through) } else { last }
     }
 
     fn name(&self, follower: &mut Progress, prev: LogPos, last: Index, fx: &mut Effects) {
         follower.tell(self.commit);
-        fx.replicate.push(Replicate { to: follower.id, term: self.term, prev, last, commit: self.commit });
+        let (to, stripped) = (follower.id, self.membership.is_witness(follower.id));
+        fx.replicate.push(Replicate { to, term: self.term, prev, last, commit: self.commit, stripped });
     }
 }

@@ -20,11 +20,22 @@ impl Raft {
         from: (ReplicaId, Term),
         fx: &mut Effects,
     ) {
-        if !self.would_install(at) {
-            return;
+        if self.would_install(at) {
+            self.install(now, at, membership, from, fx);
         }
+    }
+
+    pub(super) fn install(
+        &mut self,
+        now: Tick,
+        at: LogPos,
+        membership: Membership,
+        from: (ReplicaId, Term),
+        fx: &mut Effects,
+    ) {
+        let was_blank = self.blank;
         self.meet_sender(now, from);
-        if !self.log.contains(at) || self.build.is(Mutant::SnapshotCutsLog) {
+        if was_blank || !self.log.contains(at) || self.build.is(Mutant::SnapshotCutsLog) {
             self.log.restart(at);
             self.durable.restart(self.build);
             fx.append.clear();

@@ -20,7 +20,8 @@ impl Raft {
     /// Asking again for the same target does not prolong it, another target replaces it, and who cannot lead is no target.
     pub(super) fn start_transfer(&mut self, now: Tick, to: ReplicaId) {
         let give_up_at = now.after(self.config.election_ticks_max());
-        let is_target = self.membership().voters.contains(&to) && to != self.config.id;
+        let membership = self.membership();
+        let is_target = membership.voters.contains(&to) && !membership.is_witness(to) && to != self.config.id;
         let Ok(leading) = self.leading_mut() else { return };
         if is_target && leading.transfer.as_ref().is_none_or(|transfer| transfer.to != to) {
             leading.transfer = Some(Transfer { to, give_up_at, asked: false });

@@ -62,6 +62,8 @@ pub enum EntryKind {
     Membership = 3,
     /// A command for the state machine that changes which keys the region has. Names the store that proposed it.
     Change = 4,
+    /// What a witness has in place of a command: that there is an entry. Nobody else has it, and nobody applies it.
+    Stripped = 5,
 }
 
 /// The bytes of an entry, as they stand in the log and on the wire: one byte of [`EntryKind`], then the body.
@@ -120,6 +122,7 @@ impl EntryKind {
             2 => Some(EntryKind::Command),
             3 => Some(EntryKind::Membership),
             4 => Some(EntryKind::Change),
+            5 => Some(EntryKind::Stripped),
             _ => None,
         }
     }
@@ -150,13 +153,24 @@ impl Payload {
         Payload(bytes.freeze())
     }
 
-    /// The membership that the entry brings, if it is a change of membership and makes sense: somebody has to vote.
+    /// The membership that the entry brings, if it is a change of membership and makes sense: somebody who keeps the data has to vote.
     pub fn membership(&self) -> Option<Membership> {
         if self.kind() != EntryKind::Membership {
             return None;
         }
         let (membership, length) = membership_bytes::decode(&self.0[1..]).ok()?;
-        (length == self.0.len() - 1 && !membership.voters.is_empty()).then_some(membership)
+        (length == self.0.len() - 1 && membership.makes_sense()).then_some(membership)
+    }
+
+    /// What a witness is sent of it: who takes part, and of all else only that it is there.
+    #[must_use]
+    pub fn stripped(&self) -> Payload {
+        match self.kind() {
+            EntryKind::Membership => self.clone(),
+            EntryKind::NoOp | EntryKind::Command | EntryKind::Change | EntryKind::Stripped => {
+                Payload(Bytes::from_static(&[EntryKind::Stripped as u8]))
+            }
+        }
     }
 
     /// What follows the kind.

@@ -86,7 +86,8 @@ impl Raft {
             | Body::AppendAccepted { .. }
             | Body::AppendRejected { .. }
             | Body::HeartbeatReply { .. }
-            | Body::TimeoutNow => {}
+            | Body::TimeoutNow
+            | Body::Position { .. } => {}
         }
     }
 

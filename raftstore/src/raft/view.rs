@@ -128,9 +128,14 @@ impl Raft {
         self.blank
     }
 
+    /// Whether this replica keeps no data: it says so from the moment on at which it is told its first position.
+    pub const fn is_witness(&self) -> bool {
+        self.witness
+    }
+
     /// How many messages were refused, and why.
-    pub const fn refusals(&self) -> &Refusals {
-        &self.refusals
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.as_deref().copied().unwrap_or_default()
     }
 
     /// What a leader knows of a follower.
@@ -158,7 +163,7 @@ impl Raft {
 
     /// Whether this replica, which does not lead, knows everything through `at` to be committed and has it.
     pub fn has_committed(&self, at: LogPos) -> bool {
-        !matches!(self.state, State::Leader(_)) && !self.blank && at.index <= self.commit
+        !matches!(self.state, State::Leader(_)) && !self.blank && !self.witness && at.index <= self.commit
     }
 
     /// Whether a snapshot at `at` would bring this replica forward. If not, restoring it would undo what was applied.

@@ -95,7 +95,8 @@ impl Worker {
     }
 
     fn take_raft(&mut self, slot: Slot, from: StoreId, message: Message, now: Tick) {
-        if message.from.store() != from {
+        // A store hosts no witnesses (`OpenError::Witnesses`).
+        if message.from.store() != from || matches!(message.body, Body::Position { .. }) {
             self.shared.counters.messages_unknown.fetch_add(1, Ordering::Relaxed);
         } else if self.replica(slot).is_damaged() {
             self.learn_own_name(slot, message.to, now);

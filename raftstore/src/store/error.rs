@@ -4,6 +4,7 @@ use std::fmt;
 
 use skep_wal::WalError;
 
+use crate::ids::RegionId;
 use crate::snapshot::SnapshotError;
 use crate::wire::WireError;
 
@@ -16,6 +17,8 @@ pub enum OpenError {
     Checkpoints(SnapshotError),
     /// What the log keeps about a region cannot be understood.
     Record(WireError),
+    /// This region has witnesses, which the protocol knows and a store cannot host yet.
+    Witnesses(RegionId),
     /// The operating system gives no thread.
     Thread(std::io::Error),
 }
@@ -26,6 +29,9 @@ impl fmt::Display for OpenError {
             OpenError::Log(error) => write!(f, "the log: {error}"),
             OpenError::Checkpoints(error) => write!(f, "the checkpoints: {error}"),
             OpenError::Record(error) => write!(f, "what the log keeps about a region: {error}"),
+            OpenError::Witnesses(region) => {
+                write!(f, "region {region} has witnesses, and this version hosts none")
+            }
             OpenError::Thread(error) => write!(f, "no thread could be started: {error}"),
         }
     }

@@ -166,7 +166,9 @@ impl Worker {
                     | ChangeRefusal::NotCaughtUp(_)
                     | ChangeRefusal::NoQuorum,
                 ) => Moved::UnderWay,
-                Err(ChangeRefusal::Unchanged | ChangeRefusal::Impossible) => Moved::Impossible,
+                Err(
+                    ChangeRefusal::Unchanged | ChangeRefusal::Impossible | ChangeRefusal::StaysWhatItIs(_),
+                ) => Moved::Impossible,
             },
         }
     }
@@ -181,7 +183,8 @@ mod tests {
     }
 
     fn of(number: u64, voters: &[ReplicaId], learners: &[ReplicaId]) -> Membership {
-        Membership { number, voters: voters.to_vec(), outgoing: Vec::new(), learners: learners.to_vec() }
+        let voters = Membership::of_voters(voters.to_vec());
+        Membership { number, learners: learners.to_vec(), ..voters }
     }
 
     fn replace(from: u32, to: u32) -> Move {

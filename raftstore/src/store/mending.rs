@@ -77,7 +77,8 @@ impl Renewal {
         let number = u32::try_from(now.number + 2).ok()?;
         learners.push(ReplicaId::new(number, self.0.store()));
         learners.sort_unstable();
-        Some(Membership { number: number.into(), voters, outgoing: Vec::new(), learners })
+        let witnesses = now.witnesses.iter().copied().filter(|witness| *witness != self.0).collect();
+        Some(Membership { number: number.into(), voters, outgoing: Vec::new(), learners, witnesses })
     }
 }
 

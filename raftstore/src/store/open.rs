@@ -94,6 +94,9 @@ impl StoreParts {
         around: Surroundings,
         births: Vec<Birth>,
     ) -> Result<StoreParts, OpenError> {
+        if let Some(birth) = births.iter().find(|birth| !birth.membership.witnesses.is_empty()) {
+            return Err(OpenError::Witnesses(birth.region));
+        }
         let Surroundings { clock, transport, factory, inboxes, watcher } = around;
         let log_config = disks.log_config.clone();
         let (wal, log_report) = Wal::open(disks.log, disks.log_config)?;

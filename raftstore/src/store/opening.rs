@@ -158,6 +158,9 @@ impl Opening<'_> {
         barren: &BTreeSet<RegionId>,
     ) -> Result<(Replica, Option<LogPos>), OpenError> {
         let region = birth.region;
+        if !birth.membership.witnesses.is_empty() {
+            return Err(OpenError::Witnesses(region));
+        }
         let checkpoint = self.known.get(&region);
         let applied = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
         let mut start = Start { brought: self.brought(region)?, ..start_of(&birth, info, checkpoint)? };
@@ -306,5 +309,6 @@ fn start_of(
         blank: birth.descent == Descent::Message && checkpoint.is_none(),
         // Before it acknowledged anything, its log was made to begin after what it was sent.
         unborn: info.damaged.is_none() && (info.base_index, info.last_index) == (0, 0),
+        witness: false,
     })
 }

@@ -62,7 +62,8 @@ fn lane_of(message: &StoreMessage) -> Lane {
             | Body::VoteReply { .. }
             | Body::Heartbeat { .. }
             | Body::HeartbeatReply { .. }
-            | Body::TimeoutNow => Lane::Urgent,
+            | Body::TimeoutNow
+            | Body::Position { .. } => Lane::Urgent,
         },
         StoreMessage::Submit(_)
         | StoreMessage::Replies(_)

@@ -301,7 +301,8 @@ fn wants_a_replica(body: &Body) -> bool {
         | Body::AppendAccepted { .. }
         | Body::AppendRejected { .. }
         | Body::HeartbeatReply { .. }
-        | Body::TimeoutNow => false,
+        | Body::TimeoutNow
+        | Body::Position { .. } => false,
     }
 }
 

@@ -36,7 +36,9 @@ impl Worker {
             if cut.contains(&want.to) {
                 continue;
             }
-            let reusable = read.take().filter(|(have, _)| have.prev == want.prev && have.last == want.last);
+            let reusable = read.take().filter(|(have, _)| {
+                (have.prev, have.last, have.stripped) == (want.prev, want.last, want.stripped)
+            });
             let entries = match reusable {
                 Some((_, entries)) => entries,
                 None => match self.entries_for(slot, want) {
@@ -58,8 +60,12 @@ impl Worker {
         }
         let (first, last) = (want.prev.index.next().0, want.last.0);
         let region = self.replicas[slot.0 as usize].region;
-        read_entries(&self.shared.wal, region, first, last, APPEND_BYTES_MAX)
-            .map_err(|error| format!("its log cannot be read: {error}"))
+        let mut entries = read_entries(&self.shared.wal, region, first, last, APPEND_BYTES_MAX)
+            .map_err(|error| format!("its log cannot be read: {error}"))?;
+        if want.stripped {
+            entries.iter_mut().for_each(|entry| entry.payload = entry.payload.stripped());
+        }
+        Ok(entries)
     }
 
     /// False if there were too many bytes: the rest is named again in the next turn.

@@ -60,6 +60,8 @@ pub fn decode_committed(index: Index, term: Term, payload: &Bytes) -> Result<Com
     };
     match kind {
         EntryKind::NoOp => cursor.end("a no-op").map(|()| nothing),
+        // Only a witness has these, and it has no machine.
+        EntryKind::Stripped => Err(WireError::UnknownKind { what: "an entry", kind: kind as u8 }),
         EntryKind::Membership => {
             let membership = Some(membership::decode(&mut cursor)?);
             cursor.end("a membership entry").map(|()| Committed { membership, ..nothing })
@@ -74,7 +76,7 @@ pub fn decode_committed(index: Index, term: Term, payload: &Bytes) -> Result<Com
             };
             let proposer = match kind {
                 EntryKind::Change => Some(StoreId(cursor.u32("a change's proposer")?)),
-                EntryKind::Command | EntryKind::NoOp | EntryKind::Membership => None,
+                EntryKind::Command | EntryKind::NoOp | EntryKind::Membership | EntryKind::Stripped => None,
             };
             Ok(Committed { stamp, origin: Some(origin), proposer, body: cursor.rest(), ..nothing })
         }

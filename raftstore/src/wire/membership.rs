@@ -28,6 +28,7 @@ const fn in_words(bad: BadMembership) -> WireError {
     match bad {
         BadMembership::Cut => WireError::Truncated { what: "a membership" },
         BadMembership::Unsorted => WireError::Value { what: "a membership's order" },
+        BadMembership::Witnesses => WireError::Value { what: "a membership's witnesses" },
     }
 }
 
@@ -44,8 +45,8 @@ mod tests {
 
     #[test]
     fn a_membership_is_taken_and_what_follows_is_left() {
-        let membership =
-            Membership { number: 9, voters: ids(&[1, 2]), outgoing: vec![], learners: ids(&[3]) };
+        let voters = Membership::of_voters(ids(&[1, 2]));
+        let membership = Membership { number: 9, learners: ids(&[3]), ..voters };
         let mut out = BytesMut::new();
         encode(&membership, &mut out);
         let golden =

@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::cursor::Cursor;
 use super::error::WireError;
+use super::membership;
 use crate::ids::RegionId;
 use crate::raft::{Body, Entry, Index, LogPos, Message, Payload, ReplicaId, Term};
 
@@ -17,6 +18,7 @@ pub(super) const APPEND_REJECTED: u8 = 7;
 pub(super) const HEARTBEAT: u8 = 8;
 pub(super) const HEARTBEAT_REPLY: u8 = 9;
 pub(super) const TIMEOUT_NOW: u8 = 10;
+pub(super) const POSITION: u8 = 11;
 
 /// Term, length, and the one byte that every entry has.
 const ENTRY_BYTES_MIN: usize = 13;
@@ -46,6 +48,10 @@ pub(super) fn encode(region: RegionId, message: &Message, out: &mut BytesMut) {
         }
         Body::HeartbeatReply { round } => out.put_u64_le(*round),
         Body::TimeoutNow => {}
+        Body::Position { at, membership } => {
+            put_pos(*at, out);
+            membership::encode(membership, out);
+        }
     }
 }
 
@@ -64,6 +70,9 @@ pub(super) fn decode(kind: u8, cursor: &mut Cursor<'_>) -> Result<Message, WireE
         HEARTBEAT => Body::Heartbeat { commit: take_index(cursor)?, round: take_round(cursor)? },
         HEARTBEAT_REPLY => Body::HeartbeatReply { round: take_round(cursor)? },
         TIMEOUT_NOW => Body::TimeoutNow,
+        POSITION => {
+            Body::Position { at: take_pos(cursor)?, membership: Box::new(membership::decode(cursor)?) }
+        }
         _ => return Err(WireError::UnknownKind { what: "a message", kind }),
     };
     Ok(Message { from, to, term, body })
@@ -90,6 +99,7 @@ fn kind(body: &Body) -> u8 {
         Body::Heartbeat { .. } => HEARTBEAT,
         Body::HeartbeatReply { .. } => HEARTBEAT_REPLY,
         Body::TimeoutNow => TIMEOUT_NOW,
+        Body::Position { .. } => POSITION,
     }
 }
 

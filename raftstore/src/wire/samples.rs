@@ -52,6 +52,8 @@ macro_rules! raft_bytes {
 
 fn raft_samples() -> Vec<(StoreMessage, &'static str)> {
     let entries = vec![entry(5, 3, "01"), entry(6, 6, "02c0ffee")];
+    let two = Membership::of_voters(vec![ReplicaId(0xaa), ReplicaId(0xbb)]);
+    let witnessed = Membership { number: 7, witnesses: vec![ReplicaId(0xbb)], ..two };
     vec![
         (raft(Body::PreVote { last: pos(4, 3) }), raft_bytes!("01", "0400000000000000 0300000000000000")),
         (raft(Body::PreVoteReply { granted: true }), raft_bytes!("02", "01")),
@@ -83,6 +85,15 @@ fn raft_samples() -> Vec<(StoreMessage, &'static str)> {
         ),
         (raft(Body::HeartbeatReply { round: 7 }), raft_bytes!("09", "0700000000000000")),
         (raft(Body::TimeoutNow), raft_bytes!("0a", "")),
+        (
+            raft(Body::Position { at: pos(4, 3), membership: Box::new(witnessed) }),
+            raft_bytes!(
+                "0b",
+                "0400000000000000 0300000000000000
+                 0700000000000000 02000080 aa00000000000000 bb00000000000000 00000000 00000000
+                 01000000 bb00000000000000"
+            ),
+        ),
     ]
 }
 

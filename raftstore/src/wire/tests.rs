@@ -133,7 +133,7 @@ fn values_without_a_meaning_are_refused() {
     }
     for (body, what, kind) in [
         (format!("00 {head}"), "a message", 0),
-        (format!("0b {head}"), "a message", 11),
+        (format!("0c {head}"), "a message", 12),
         (format!("2f {head}"), "a message", 47),
         (format!("22 0100000009000000 {zeros}{zeros} 06 {zeros}"), "a refusal", 6),
         (format!("24 0100000009000000 {zeros}{zeros} 04"), "a transfer's state", 4),
@@ -215,6 +215,8 @@ fn bodies() -> impl Strategy<Value = Body> {
         any::<(u64, u64)>().prop_map(|(commit, round)| Body::Heartbeat { commit: Index(commit), round }),
         any::<u64>().prop_map(|round| Body::HeartbeatReply { round }),
         Just(Body::TimeoutNow),
+        (positions(), memberships())
+            .prop_map(|(at, membership)| Body::Position { at, membership: Box::new(membership) }),
     ]
 }
 
@@ -222,7 +224,9 @@ fn memberships() -> impl Strategy<Value = Membership> {
     let ids = || vec(any::<u64>(), 0..5).prop_map(|ids| ids.into_iter().map(ReplicaId).collect::<Vec<_>>());
     (any::<u64>(), ids(), ids(), ids()).prop_map(|(number, voters, outgoing, learners)| {
         let sorted = |ids| Membership::of_voters(ids).voters;
-        Membership { number, voters: sorted(voters), outgoing: sorted(outgoing), learners: sorted(learners) }
+        let witnesses = sorted(voters.iter().copied().filter(|voter| voter.0 % 2 == 0).collect());
+        let (voters, outgoing, learners) = (sorted(voters), sorted(outgoing), sorted(learners));
+        Membership { number, voters, outgoing, learners, witnesses }
     })
 }
 

@@ -10,8 +10,8 @@ use skep_raftstore::ids::{Life, RegionId, ReplicaId, StoreId, Tick};
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::raft::{Membership, Role};
 use skep_raftstore::store::{
-    Birth, Descent, Disks, Inboxes, Move, Moved, NoWatcher, RegionStatus, Request, StoreConfig, StoreParts,
-    Surroundings,
+    Birth, Descent, Disks, Inboxes, Move, Moved, NoWatcher, OpenError, RegionStatus, Request, StoreConfig,
+    StoreParts, Surroundings,
 };
 use skep_raftstore::transport::memory::MemoryNetwork;
 use skep_wal::{MemDisk, WalConfig};
@@ -39,6 +39,32 @@ pub(crate) struct World {
 fn founders() -> Membership {
     let voters = (1..=3).map(|store| ReplicaId::new(1, StoreId(store))).collect();
     Membership { number: 1, ..Membership::of_voters(voters) }
+}
+
+/// What comes of opening store 1 with a region of which the replica on store 3 is a witness.
+pub(crate) fn open_with_witness() -> Result<(), OpenError> {
+    let config = StoreConfig::new(StoreId(1), Life(1), 1);
+    let disks = Disks {
+        log: Arc::new(MemDisk::new(1)),
+        snapshots: Arc::new(MemDisk::new(2)),
+        log_config: WalConfig::small(),
+    };
+    let around = Surroundings {
+        clock: Arc::new(Ticking(AtomicU64::new(1))),
+        transport: MemoryNetwork::new(1).endpoint(StoreId(1)),
+        factory: Arc::new(Makes),
+        inboxes: Inboxes::new(&config),
+        watcher: Arc::new(NoWatcher),
+    };
+    let birth = Birth {
+        region: REGION,
+        replica: ReplicaId::new(1, StoreId(1)),
+        membership: Membership { witnesses: vec![ReplicaId::new(1, StoreId(3))], ..founders() },
+        genesis: Bytes::new(),
+        descent: Descent::Genesis,
+        campaign: true,
+    };
+    StoreParts::open(config, disks, around, vec![birth]).map(drop)
 }
 
 impl World {

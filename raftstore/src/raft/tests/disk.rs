@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::raft::{
-    Brought, Effects, Entry, HardState, Held, Index, LogPos, Membership, Payload, Persisted, Start, Term,
-    WriteSeq,
+    Brought, Effects, Entry, HardState, Held, Index, LogPos, Membership, Payload, Persisted, Raft, Start,
+    Term, WriteSeq,
 };
 
 /// A log and a hard state.
@@ -16,6 +16,7 @@ pub(super) struct Log {
     /// The record of the memberships that entries bring.
     pub(super) brought: Vec<Brought>,
     pub(super) blank: bool,
+    pub(super) witness: bool,
 }
 
 /// Everything applied, from the first entry on: the state of the dumbest machine.
@@ -26,6 +27,14 @@ pub(super) fn membership_of(machine: &[(Term, Payload)], bootstrap: &Membership)
     machine.iter().rev().find_map(|(_, payload)| payload.membership()).unwrap_or_else(|| bootstrap.clone())
 }
 
+/// All that a witness has in place of a machine: where it is, and who takes part there. What came before is filled up.
+fn placed(at: LogPos, membership: &Membership) -> Machine {
+    let Some(before) = at.index.0.checked_sub(1) else { return Machine::new() };
+    let mut machine = vec![(Term(0), Payload::no_op().stripped()); before as usize];
+    machine.push((at.term, Payload::of_membership(membership)));
+    machine
+}
+
 /// A write on its way.
 #[derive(Debug)]
 pub(super) struct Write {
@@ -34,6 +43,8 @@ pub(super) struct Write {
     restart: Option<LogPos>,
     append: Vec<Entry>,
     brought: Option<Vec<Brought>>,
+    /// A witness goes on from here.
+    place: Option<Machine>,
     held: Held,
 }
 
@@ -102,19 +113,26 @@ impl Log {
             applied: Index(applied),
             blank: self.blank,
             unborn: false,
+            witness: self.witness,
         }
     }
 }
 
 impl Disk {
     /// Writes what `fx` asks for, not durably.
-    pub(super) fn begin_write(&mut self, fx: &mut Effects) {
+    pub(super) fn begin_write(&mut self, raft: &Raft, fx: &mut Effects) {
         assert_eq!(
             fx.write.is_some(),
             fx.hard_state.is_some() || fx.restart.is_some() || !fx.append.is_empty() || !fx.held.is_empty()
         );
         let Some(seq) = fx.write else { return };
         self.written.write(fx.hard_state, fx.restart, &fx.append);
+        let place = fx.restart.filter(|_| raft.is_witness());
+        let place = place.map(|at| placed(at, raft.membership_at(at.index)));
+        if let Some(place) = &place {
+            self.machine.clone_from(place);
+            self.written.witness = true;
+        }
         if let Some(brought) = &fx.brought {
             assert!(!fx.append.is_empty() || fx.restart.is_some(), "memberships come from entries");
             self.written.brought.clone_from(brought);
@@ -126,6 +144,7 @@ impl Disk {
             restart: fx.restart,
             append,
             brought: fx.brought.clone(),
+            place,
             held: fx.held.take(),
         });
     }
@@ -136,6 +155,12 @@ impl Disk {
         self.durable.write(write.hard, write.restart, &write.append);
         if let Some(brought) = write.brought {
             self.durable.brought = brought;
+        }
+        if let Some(place) = write.place {
+            self.durable.witness = true;
+            if place.len() > self.durable_machine.len() {
+                self.durable_machine = place;
+            }
         }
         let proof = Persisted::proven(write.seq);
         Some((proof, write.held.release(proof)))
@@ -173,10 +198,13 @@ impl Disk {
     pub(super) fn compact(&mut self) -> Option<LogPos> {
         let &(term, _) = self.machine.last()?;
         let at = LogPos { index: Index(self.machine.len() as u64), term };
-        self.durable_machine = self.machine.clone();
         // Records of the durable log appear in order, so it cannot be compacted beyond its end.
         let durable_has =
             self.durable.get(at.index.0).is_some_and(|e| e.term == term) || self.durable.base == at;
+        // What a witness has in place of a machine is a part of its log.
+        if durable_has || !self.written.witness {
+            self.durable_machine = self.machine.clone();
+        }
         if !durable_has {
             return None;
         }

@@ -35,6 +35,11 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     prop_oneof![1 => proptest::collection::vec(wild, 0..3), 3 => tame]
 }
 
+fn position(witness: u64) -> Box<Membership> {
+    let voters = Membership::of_voters(vec![ReplicaId(1), ReplicaId(2), ReplicaId(3)]);
+    Box::new(Membership { witnesses: vec![ReplicaId(witness)], ..voters })
+}
+
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         pos().prop_map(|last| Body::PreVote { last }),
@@ -59,6 +64,7 @@ fn body() -> impl Strategy<Value = Body> {
         (number(), number()).prop_map(|(commit, round)| Body::Heartbeat { commit: Index(commit), round }),
         number().prop_map(|round| Body::HeartbeatReply { round }),
         Just(Body::TimeoutNow),
+        (pos(), 1..4_u64).prop_map(|(at, witness)| Body::Position { at, membership: position(witness) }),
     ]
 }
 
@@ -119,6 +125,7 @@ fn replica(blank: bool) -> Raft {
         applied: Index(4),
         blank,
         unborn: false,
+        witness: false,
     };
     let start = if blank { Start { blank, ..Start::default() } } else { start };
     Raft::new(config, start, Tick(100))

@@ -6,8 +6,8 @@ use super::disk::{Disk, Machine, membership_of};
 use super::ledger::Ledger;
 use super::mutants::built;
 use crate::raft::{
-    Body, ChangeRefusal, Config, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message,
-    Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
+    Body, ChangeRefusal, Config, Effects, Entry, EntryKind, Event, HardState, Index, LogPos, Membership,
+    Message, Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
 };
 
 /// One replica, or where it was before it crashed.
@@ -61,6 +61,12 @@ impl Packet {
             Packet::Snapshot { from, to, .. } => (from.0, to.0),
         }
     }
+}
+
+/// A witness has memberships and stripped entries, a copy everything else.
+fn is_of_kind(entry: &Entry, is_witness: bool) -> bool {
+    let kind = entry.payload.kind();
+    kind == EntryKind::Membership || is_witness == (kind == EntryKind::Stripped)
 }
 
 pub(super) fn command(text: &str) -> Payload {
@@ -127,6 +133,18 @@ impl Group {
         node.raft = Some(built(Raft::new(config, node.disk.open(&bootstrap), now)));
     }
 
+    /// A replica of the bootstrap, before anything has happened: its shell knows whether it is a witness.
+    pub(super) fn be_born(&mut self, id: u64) {
+        let is_witness = self.bootstrap.is_witness(ReplicaId(id));
+        let disk = &mut self.node_mut(id).disk;
+        disk.durable.witness = is_witness;
+        if is_witness {
+            disk.durable.entries.iter_mut().for_each(|entry| entry.payload = entry.payload.stripped());
+        }
+        disk.written = disk.durable.clone();
+        self.restart(id);
+    }
+
     /// A replica without state, on a store that has none of this group. Its name is new.
     pub(super) fn add_blank(&mut self) -> ReplicaId {
         self.nodes.push(Node::new(None));
@@ -181,7 +199,9 @@ impl Group {
             Packet::Raft(message) => self.step(message.to.0, Event::Message(message)),
             Packet::Snapshot { from, to, term, at, machine } => {
                 if !self.raft(to.0).would_install(at) {
-                    return self.step(from.0, Event::SnapshotDone { to, at: None });
+                    // Who needs no snapshot at `at` is as good as who installed it.
+                    let at = Some(at).filter(|at| self.raft(to.0).has_committed(*at));
+                    return self.step(from.0, Event::SnapshotDone { to, at });
                 }
                 let membership = membership_of(&machine, &self.bootstrap);
                 let disk = &mut self.node_mut(to.0).disk;
@@ -213,7 +233,9 @@ impl Group {
         let result = act(raft, now, &mut fx);
         raft.flush(now, &mut fx);
         assert!(raft.commit().0 >= commit, "commit went back");
-        node.disk.begin_write(&mut fx);
+        assert!(fx.append.iter().all(|entry| is_of_kind(entry, raft.is_witness())), "{:?}", fx.append);
+        assert!(!fx.snapshot_for.iter().any(|to| raft.membership().is_witness(*to)), "data for a witness");
+        node.disk.begin_write(raft, &mut fx);
         assert_eq!(node.disk.written.last().index, raft.last_index(), "the shape is that of the log");
         assert_eq!(node.disk.written.last().term, raft.last_term());
         let mut packets = Vec::new();
@@ -278,10 +300,13 @@ impl Group {
     }
 
     fn message(&self, id: u64, replicate: &Replicate) -> Message {
-        let Replicate { to, term, prev, last, commit } = *replicate;
+        let Replicate { to, term, prev, last, commit, stripped } = *replicate;
         let log = &self.node(id).disk.written;
-        let entries: Vec<Entry> =
+        let mut entries: Vec<Entry> =
             (prev.index.0 + 1..=last.0).map(|at| log.get(at).expect("named entries exist").clone()).collect();
+        if stripped {
+            entries.iter_mut().for_each(|entry| entry.payload = entry.payload.stripped());
+        }
         Message { from: ReplicaId(id), to, term, body: Body::Append { prev, commit, entries } }
     }
 

@@ -50,6 +50,7 @@ impl Ledger {
         if raft.role() != Role::Leader {
             return;
         }
+        assert!(!raft.is_witness(), "{} leads without data", raft.id());
         let first = self.leaders.insert(raft.term(), raft.id());
         match first {
             Some(first) => assert_eq!(first, raft.id(), "two leaders in {:?}", raft.term()),
@@ -77,7 +78,10 @@ impl Ledger {
             let Some(entry) = disks[own].written.get(index) else { continue };
             let pair = (entry.term, entry.payload.clone());
             match self.committed.get(index as usize - 1) {
-                Some(known) => assert!(*known == pair, "{} commits another {index}", raft.id()),
+                Some(known) => {
+                    let expected = as_kept(disks[own], known);
+                    assert!(expected == pair, "{} commits another {index}", raft.id());
+                }
                 None => {
                     assert_eq!(self.committed.len() as u64 + 1, index, "a hole in what is committed");
                     for voters in [&membership.voters, &membership.outgoing] {
@@ -85,6 +89,8 @@ impl Ledger {
                         let copies = voters.iter().filter(has).count();
                         let is_majority = 2 * copies > voters.len() || voters.is_empty();
                         assert!(is_majority, "{index} is committed with {copies} copies, by {membership:?}");
+                        let has_data = voters.iter().filter(has).any(|voter| !membership.is_witness(*voter));
+                        assert!(has_data || voters.is_empty(), "{index} is committed by witnesses alone");
                     }
                     self.committed.push(pair);
                 }
@@ -104,6 +110,14 @@ impl Ledger {
 }
 
 fn holds(disk: &Disk, index: u64, pair: &(Term, Payload)) -> bool {
+    let pair = as_kept(disk, pair);
     let in_log = disk.durable.get(index).is_some_and(|e| (e.term, &e.payload) == (pair.0, &pair.1));
-    in_log || disk.durable_machine.get(index as usize - 1) == Some(pair)
+    // A witness does not remember what lies below its log.
+    let below = disk.durable.witness && index <= disk.durable.base.index.0;
+    in_log || below || disk.durable_machine.get(index as usize - 1) == Some(&pair)
+}
+
+/// What `disk` has of an entry: without its payload, if it is that of a witness.
+fn as_kept(disk: &Disk, (term, payload): &(Term, Payload)) -> (Term, Payload) {
+    (*term, if disk.written.witness { payload.stripped() } else { payload.clone() })
 }

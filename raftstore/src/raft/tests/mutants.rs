@@ -68,6 +68,9 @@ mod wrong {
             Mutant::HandsOverForEver => "transfer_to_a_dead_target",
             Mutant::LeaseOutlivesTransfer => "lease_ends_with_a_transfer",
             Mutant::ForgetsPromises => "lease_promise_outlives_a_restart",
+            Mutant::WitnessCampaigns => "witness_never_campaigns",
+            Mutant::CommitsOnWitnessesAlone => "witness_commits_nothing_alone",
+            Mutant::FeedsWitnessesEarly => "witness_waits_for_the_copies",
         }
     }
 

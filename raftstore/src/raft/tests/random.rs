@@ -1,5 +1,5 @@
 //! Random schedules: loss, repetition, reordering, partitions, crashes, writes that complete late, compaction, and changes of
-//! who takes part. The ledger judges every step; at the end the faults stop and everything must heal.
+//! who takes part, witnesses among them. The ledger judges every step; at the end the faults stop and everything must heal.
 
 use super::disk::membership_of;
 use super::group::{Found, Group, Packet};
@@ -34,11 +34,12 @@ pub(super) struct Schedule {
     cut_off: u64,
     names: u64,
     changes: bool,
+    witnesses: bool,
 }
 
 #[test]
 fn nothing_is_lost_under_random_schedules() {
-    let (mut committed, mut reads, mut changed) = (0, 0, 0);
+    let (mut committed, mut reads, mut changed, mut witnesses) = (0, 0, 0, 0);
     for seed in 1..=SEEDS {
         let mut schedule = Schedule::new(seed);
         let run = std::panic::AssertUnwindSafe(|| schedule.run());
@@ -49,9 +50,12 @@ fn nothing_is_lost_under_random_schedules() {
         committed += schedule.group.ledger.committed.len();
         reads += schedule.group.ledger.reads_answered;
         changed += schedule.changed();
+        witnesses +=
+            usize::from(schedule.committed_membership().witnesses != schedule.group.bootstrap.witnesses);
     }
     let is_much = committed > 20 * SEEDS as usize && reads > 3 * SEEDS && 2 * changed > SEEDS as usize;
     assert!(is_much, "too little happens: {committed}, {reads}, {changed}");
+    assert!(witnesses > SEEDS as usize / 20, "witnesses come and go in {witnesses} schedules only");
 }
 
 impl Schedule {
@@ -65,7 +69,13 @@ impl Schedule {
         (1..=size).for_each(|id| group.restart(id));
         // A group whose members stay the same is the simpler case, and must be seen, too.
         let changes = dice.roll(4) > 0;
-        Schedule { dice, group, size, cut_off: 0, names: 0, changes }
+        let witnesses = size > 1 && dice.roll(2) == 0;
+        if witnesses {
+            let first = size + 1 - dice.roll(size);
+            group.bootstrap.witnesses = (first.max(2)..=size).map(ReplicaId).collect();
+            (1..=size).for_each(|id| group.be_born(id));
+        }
+        Schedule { dice, group, size, cut_off: 0, names: 0, changes, witnesses }
     }
 
     pub(super) fn run(&mut self) {
@@ -118,13 +128,19 @@ impl Schedule {
         committed.iter().filter(|(_, payload)| payload.membership().is_some()).count()
     }
 
-    /// A leader is asked for any change: votes given and taken, learners, itself, a replica that has nothing yet.
+    /// A leader is asked for any change: votes given and taken, learners, itself, a replica that has nothing yet, witnesses.
     fn change(&mut self) {
         for id in self.leaders() {
             let now = self.group.raft(id).membership().clone();
             let mut target = Membership { number: now.number + 1, outgoing: Vec::new(), ..now };
             if self.size < REPLICAS_MAX && self.dice.roll(3) == 0 {
                 target.learners.push(self.group.add_blank());
+                self.size += 1;
+            }
+            if self.witnesses && self.size < REPLICAS_MAX && self.dice.roll(2) == 0 {
+                let witness = self.group.add_blank();
+                target.learners.push(witness);
+                target.witnesses.push(witness);
                 self.size += 1;
             }
             for learner in target.learners.clone() {
@@ -143,6 +159,8 @@ impl Schedule {
             if fate == 0 {
                 target.learners.push(chosen);
             }
+            let all = target.all();
+            target.witnesses.retain(|witness| all.contains(witness));
             target.voters.sort_unstable();
             target.learners.sort_unstable();
             let _refused_is_fine = self.group.change(id, target);
@@ -244,7 +262,11 @@ impl Schedule {
                 for entry in a.disk.written.entries.iter().rev() {
                     let Some(other) = b.disk.written.get(entry.index.0) else { continue };
                     agreed |= other.term == entry.term;
-                    assert!(!agreed || other == entry, "{entry:?} and {other:?}");
+                    let is_same = match a.disk.written.witness == b.disk.written.witness {
+                        true => other == entry,
+                        false => other.payload.stripped() == entry.payload.stripped(),
+                    };
+                    assert!(!agreed || is_same, "{entry:?} and {other:?}");
                 }
             }
         }
@@ -280,7 +302,10 @@ impl Schedule {
         for replica in membership.all() {
             let node = self.group.node(replica.0);
             let (is, end) = (node.disk.machine.len(), self.group.ledger.committed.len());
-            assert!(node.disk.machine == self.group.ledger.committed, "{replica} applied {is} of {end}");
+            let has_all = node.disk.machine == self.group.ledger.committed;
+            let is_there = is == end && node.disk.written.witness;
+            assert!(has_all || is_there, "{replica} applied {is} of {end}");
+            assert_eq!(node.disk.written.witness, membership.is_witness(replica));
             assert_eq!(*self.group.raft(replica.0).membership(), membership);
         }
     }

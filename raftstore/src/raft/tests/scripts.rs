@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::group::{Found, Group, Packet, Seen};
 use crate::raft::{
-    Body, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload, ReplicaId, Term,
+    Body, Entry, EntryKind, Event, HardState, Index, LogPos, Membership, Message, Payload, ReplicaId, Term,
 };
 
 const DIVIDER: &str = "\n----\n";
@@ -124,7 +124,7 @@ impl Story {
     /// Only these take part from the start: `voters 1 2 learners 3`.
     fn bootstrap(&mut self, args: &[&str]) {
         self.group.bootstrap = members(args);
-        (1..=self.group.nodes.len() as u64).for_each(|id| self.group.restart(id));
+        (1..=self.group.nodes.len() as u64).for_each(|id| self.group.be_born(id));
     }
 
     /// What `voters 2 3 learners 4` means to a replica: the number is the one after the present one.
@@ -225,6 +225,10 @@ impl Story {
             "accepted" => Body::AppendAccepted { matched: Index(number(3)) },
             "rejected" => Body::AppendRejected { prev: Index(number(3)), hint: at(4) },
             "heartbeat" => Body::Heartbeat { commit: Index(number(3)), round: number(4) },
+            "position" => {
+                let membership = Box::new(self.group.bootstrap.clone());
+                Body::Position { at: at(3), membership }
+            }
             "heartbeat-reply" => Body::HeartbeatReply { round: number(3) },
             "append" => {
                 let terms = args[6..].iter().map(|term| term.parse().unwrap()).enumerate();
@@ -336,15 +340,20 @@ fn found(word: &str) -> Option<Found> {
     Some(Found { terms, hard: HardState { term, vote } })
 }
 
-/// `1 2 learners 3`.
+/// `1 2 4 learners 3 witnesses 4`: witnesses stand in two lists.
 fn members(words: &[&str]) -> Membership {
     let words = words.strip_prefix(&["voters"]).unwrap_or(words);
-    let (voters, learners) = match words.iter().position(|word| *word == "learners") {
-        Some(at) => (&words[..at], &words[at + 1..]),
-        None => (words, &[][..]),
-    };
+    let (words, witnesses) = split(words, "witnesses");
+    let (voters, learners) = split(words, "learners");
     let ids = |words: &[&str]| words.iter().map(|word| ReplicaId(id(word))).collect();
-    Membership { voters: ids(voters), learners: ids(learners), ..Membership::default() }
+    let (voters, learners, witnesses) = (ids(voters), ids(learners), ids(witnesses));
+    Membership { voters, learners, witnesses, ..Membership::default() }
+}
+
+/// What stands before and behind `word`.
+fn split<'a, 'b>(words: &'a [&'b str], word: &str) -> (&'a [&'b str], &'a [&'b str]) {
+    let at = words.iter().position(|other| *other == word);
+    at.map_or((words, &[]), |at| (&words[..at], &words[at + 1..]))
 }
 
 fn shown_members(membership: &Membership) -> String {
@@ -352,13 +361,18 @@ fn shown_members(membership: &Membership) -> String {
         let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
         if ids.is_empty() { String::new() } else { format!(" {name} {}", ids.join(" ")) }
     };
-    let Membership { number, voters, outgoing, learners } = membership;
-    let lists = [list("voters", voters), list("outgoing", outgoing), list("learners", learners)];
-    format!("membership {number}:{}", lists.concat())
+    let Membership { number, voters, outgoing, learners, witnesses } = membership;
+    let lists =
+        [("voters", voters), ("outgoing", outgoing), ("learners", learners), ("witnesses", witnesses)];
+    format!("membership {number}:{}", lists.map(|(name, ids)| list(name, ids)).concat())
 }
 
+/// What has no payload stands in parentheses.
 fn listed(entries: &[Entry]) -> String {
-    entries.iter().fold(String::new(), |list, e| format!("{list} {}@{}", e.index, e.term))
+    entries.iter().fold(String::new(), |list, e| match e.payload.kind() {
+        EntryKind::Stripped => format!("{list} ({}@{})", e.index, e.term),
+        _ => format!("{list} {}@{}", e.index, e.term),
+    })
 }
 
 fn shown(packet: &Packet) -> String {
@@ -382,6 +396,9 @@ fn shown(packet: &Packet) -> String {
                 Body::Heartbeat { commit, round } => format!("heartbeat commit {commit} round {round}"),
                 Body::HeartbeatReply { round } => format!("heartbeat reply round {round}"),
                 Body::TimeoutNow => "timeout now".into(),
+                Body::Position { at, membership } => {
+                    format!("position {at:?}, {}", shown_members(membership))
+                }
             };
             (term, what)
         }
