@@ -76,6 +76,12 @@ fn effect(value: &Option<Bytes>, op: &Operation) -> Effect {
     }
 }
 
+/// What a key that holds `value` holds after a command; `None` if the answer, where there is one, would have been another.
+pub fn after(value: &Option<Bytes>, command: &Command, told: Option<&Answer>) -> Option<Option<Bytes>> {
+    let (after, answer) = step(value, command);
+    told.is_none_or(|told| *told == answer).then(|| after.unwrap_or_else(|| value.clone()))
+}
+
 /// What the key holds after a command, unless it is what it held before; and what is answered.
 fn step(value: &Option<Bytes>, command: &Command) -> (Option<Option<Bytes>>, Answer) {
     match command {

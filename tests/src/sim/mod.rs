@@ -127,6 +127,13 @@ pub fn run(seed: u64, plan: &Plan, is_told: bool) -> (Report, Result<(), Violati
     (report, result)
 }
 
+/// What the clients of a run asked and were told: a history for each key, in the order of the calls.
+pub fn histories(seed: u64, plan: &Plan) -> Result<Vec<Vec<linear::Operation>>, Violation> {
+    let mut world = World::new(seed, plan, false);
+    world.run()?;
+    Ok(world.clients.histories().into_values().collect())
+}
+
 fn words_of(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
