@@ -32,13 +32,16 @@ pub enum Event {
     /// Take this node in: as a learner, and as a voter once it has caught up. Nothing happens if it votes already. Ask a new
     /// leader again if leadership changes before [`Action::MembershipChanged`] says that it is done.
     AddServer(NodeId),
+    /// Take this node in as a witness, which keeps no data: as a learner, and as a voter once it has caught up. Its own
+    /// configuration says so, too ([`with_witnesses`](super::RaftConfig::with_witnesses)).
+    AddWitness(NodeId),
     /// Take this node out, voter or learner. A leader that takes itself out leads until that is committed.
     RemoveServer(NodeId),
     /// Take this node in as a learner: it receives the log and is counted for nothing. Nothing happens if it is in already.
     AddLearner(NodeId),
     /// Give this learner a vote. Refused until it has caught up; nothing happens if it is no learner.
     PromoteLearner(NodeId),
-    /// Hand leadership to this voter. Nothing happens if this node does not lead, or the other is no voter.
+    /// Hand leadership to this voter. Nothing happens if this node does not lead, or the other is no voter, or a witness.
     TransferLeadership(NodeId),
     /// Ask for a point of the log that contains everything acknowledged so far. Answered by [`Action::ReadReady`];
     /// forgotten if leadership is lost, which [`Action::LeaderChanged`] says.

@@ -28,6 +28,22 @@ impl<L: RaftLog> RaftNode<L> {
         })
     }
 
+    /// The same for one that keeps no data.
+    pub(super) fn add_witness(&mut self, id: NodeId) -> Result<()> {
+        let id = ReplicaId(id);
+        if self.raft.membership().is_voter(id) {
+            return Ok(());
+        }
+        self.change(|target| {
+            if !target.contains(id) {
+                target.learners.push(id);
+                target.witnesses.push(id);
+            }
+        })?;
+        self.to_promote = Some(id);
+        Ok(())
+    }
+
     pub(super) fn promote_learner(&mut self, id: NodeId) -> Result<()> {
         let id = ReplicaId(id);
         self.change(|target| {
@@ -44,6 +60,7 @@ impl<L: RaftLog> RaftNode<L> {
         self.change(|target| {
             target.voters.retain(|voter| *voter != id);
             target.learners.retain(|learner| *learner != id);
+            target.witnesses.retain(|witness| *witness != id);
         })
     }
 
@@ -70,6 +87,7 @@ impl<L: RaftLog> RaftNode<L> {
         target.number += 1;
         target.voters.sort_unstable();
         target.learners.sort_unstable();
+        target.witnesses.sort_unstable();
         match self.raft.change_membership(self.now, target, &mut self.fx) {
             Ok(_) | Err(ChangeRefusal::Unchanged) => Ok(()),
             Err(ChangeRefusal::NotNow(refusal)) => Err(refused(refusal)),
@@ -78,9 +96,9 @@ impl<L: RaftLog> RaftNode<L> {
             Err(ChangeRefusal::NoQuorum) => {
                 Err(Error::Busy { why: "too few of those who would vote afterwards answer" })
             }
-            Err(ChangeRefusal::Impossible | ChangeRefusal::StaysWhatItIs(_)) => {
-                Err(Error::Impossible { why: "nobody would vote, or there would be too many nodes" })
-            }
+            Err(ChangeRefusal::Impossible | ChangeRefusal::StaysWhatItIs(_)) => Err(Error::Impossible {
+                why: "nobody with data would vote, or there would be too many nodes",
+            }),
         }
     }
 }

@@ -20,6 +20,7 @@ pub struct RaftConfig {
     id: NodeId,
     peers: Vec<NodeId>,
     is_joining: bool,
+    witnesses: Vec<NodeId>,
     group: u64,
     election_timeout: (u32, u32),
     heartbeat_interval: u32,
@@ -43,6 +44,7 @@ impl RaftConfig {
             id,
             peers,
             is_joining: false,
+            witnesses: Vec::new(),
             group: 0,
             election_timeout: (10, 20),
             heartbeat_interval: 3,
@@ -65,6 +67,15 @@ impl RaftConfig {
     /// A node that a group is about to take in: it takes no part until the group's log or a snapshot says that it does.
     pub fn joining(id: NodeId) -> RaftConfig {
         RaftConfig { is_joining: true, ..RaftConfig::new(id, []) }
+    }
+
+    /// These keep no data: they vote, never lead, and hand out nothing to apply. What a node is, it stays. Give all members of a
+    /// new group the same; a node that joins as a witness names itself.
+    pub fn with_witnesses(self, witnesses: impl IntoIterator<Item = NodeId>) -> RaftConfig {
+        let mut witnesses: Vec<NodeId> = witnesses.into_iter().collect();
+        witnesses.sort_unstable();
+        witnesses.dedup();
+        RaftConfig { witnesses, ..self }
     }
 
     /// Names the group, so that messages of another one are refused. Zero unless it is set.
@@ -183,12 +194,20 @@ impl RaftConfig {
         self.seed
     }
 
+    pub(super) fn is_witness(&self) -> bool {
+        self.witnesses.contains(&self.id)
+    }
+
     /// Who takes part before the log or a snapshot says anything.
     pub(super) fn bootstrap(&self) -> Membership {
         if self.is_joining {
             return Membership::default();
         }
-        Membership::of_voters(self.peers.iter().chain([&self.id]).copied().map(ReplicaId).collect())
+        let voters = self.peers.iter().chain([&self.id]).copied().map(ReplicaId).collect();
+        let mut bootstrap = Membership::of_voters(voters);
+        bootstrap.witnesses = self.witnesses.iter().copied().map(ReplicaId).collect();
+        bootstrap.witnesses.retain(|witness| bootstrap.voters.contains(witness));
+        bootstrap
     }
 
     pub(super) fn core(&self) -> raft::Config {

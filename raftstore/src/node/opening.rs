@@ -36,7 +36,7 @@ pub(super) fn start_of(config: &RaftConfig, log: &impl RaftLog) -> Result<Start>
         committed: Index(0),
         blank: false,
         unborn: false,
-        witness: false,
+        witness: config.is_witness(),
     })
 }
 

@@ -182,6 +182,11 @@ impl<L: RaftLog> RaftNode<L> {
         &self.learners
     }
 
+    /// Who of these keeps no data, sorted.
+    pub fn witnesses(&self) -> Vec<NodeId> {
+        self.raft.membership().witnesses.iter().map(|witness| witness.0).collect()
+    }
+
     /// How many messages were refused: of another group or for another node, from strangers, or absurd. None of them
     /// changed anything.
     pub fn refused_messages(&self) -> u64 {
@@ -223,6 +228,7 @@ impl<L: RaftLog> RaftNode<L> {
             Event::ProposeAll(commands) => self.propose(&commands, actions)?,
             Event::Snapshot { index, data } => self.take_snapshot(index, data)?,
             Event::AddServer(id) => self.add_server(id)?,
+            Event::AddWitness(id) => self.add_witness(id)?,
             Event::RemoveServer(id) => self.remove_server(id)?,
             Event::AddLearner(id) => self.add_learner(id)?,
             Event::PromoteLearner(id) => self.promote_learner(id)?,
@@ -275,7 +281,7 @@ impl<L: RaftLog> RaftNode<L> {
     }
 
     /// Keeps a snapshot of what was applied, and lets go of the log below it but for a tail.
-    fn take_snapshot(&mut self, index: Index, data: Bytes) -> Result<()> {
+    pub(super) fn take_snapshot(&mut self, index: Index, data: Bytes) -> Result<()> {
         if data.len() > SNAPSHOT_BYTES_MAX {
             return Err(Error::TooLarge { bytes: data.len(), bytes_max: SNAPSHOT_BYTES_MAX });
         }

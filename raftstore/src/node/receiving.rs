@@ -89,6 +89,7 @@ impl<L: RaftLog> RaftNode<L> {
             && fits
             && is_possible
             && !leads_here
+            && !self.raft.is_witness()
             && !part.config.voters.is_empty()
     }
 

@@ -1,5 +1,7 @@
 //! The end of a step: what the core asks for is written, synced, sent and handed out, in this order, until it asks no more.
 
+use bytes::Bytes;
+
 use super::action::Action;
 use super::error::{Error, Result};
 use super::limits::{APPEND_BYTES_MAX, APPLIES_PER_STEP_MAX, APPLY_BYTES_PER_STEP_MAX};
@@ -7,7 +9,7 @@ use super::log::RaftLog;
 use super::message::{Content, Message};
 use super::raft_node::RaftNode;
 use super::reading::Reads;
-use super::types::{EntryKind, HardState, Index, LogEntry, NodeId};
+use super::types::{EntryKind, HardState, Index, LogEntry, NodeId, Snapshot};
 use crate::raft::{self, Body, Effects, Entry, Event, LogPos, Persisted, ReplicaId, Replicate};
 
 impl<L: RaftLog> RaftNode<L> {
@@ -55,7 +57,7 @@ impl<L: RaftLog> RaftNode<L> {
         // The entries themselves say it when the log is opened.
         *brought = None;
         let written = write.take();
-        self.check_restarted(restart.take())?;
+        self.begin_anew(restart.take())?;
         self.persist(hard_state.take(), append)?;
         let proof = written.map(Persisted::proven);
         if standing.take().is_some() {
@@ -154,7 +156,7 @@ impl<L: RaftLog> RaftNode<L> {
                 self.apply(entry, actions);
             }
             self.raft.step(self.now, Event::Applied(raft::Index(self.applied)), &mut self.fx);
-            self.ask_for_snapshot(actions);
+            if self.raft.is_witness() { self.forget_applied()? } else { self.ask_for_snapshot(actions) }
         }
         self.answer_reads(actions);
         Ok(self.applied > before)
@@ -165,6 +167,14 @@ impl<L: RaftLog> RaftNode<L> {
         if entry.kind() == EntryKind::Normal {
             actions.push(Action::Apply { index: entry.index, term: entry.term, command: entry.command() });
         }
+    }
+
+    /// A witness needs nobody for its snapshots: there is nothing in them. It makes one for as many entries as its log keeps.
+    fn forget_applied(&mut self) -> Result<()> {
+        if self.applied - self.log.snapshot_index() > self.config.log_tail() {
+            self.take_snapshot(self.applied, Bytes::new())?;
+        }
+        Ok(())
     }
 
     /// Once per threshold, whether it is answered or not.
@@ -196,7 +206,15 @@ impl<L: RaftLog> RaftNode<L> {
     }
 
     /// A snapshot was given to the log before the core was told of it; it must have begun anew there.
-    fn check_restarted(&self, at: Option<LogPos>) -> Result<()> {
+    /// The log goes on after `at`: a snapshot was installed, or a witness was told its place, which is a snapshot without data.
+    fn begin_anew(&mut self, at: Option<LogPos>) -> Result<()> {
+        if let Some(LogPos { index, term }) = at.filter(|_| self.raft.is_witness()) {
+            let (config, data) = (self.raft.membership_at(index).clone(), Bytes::new());
+            self.log.apply_snapshot(&Snapshot { index: index.0, term: term.0, config, data })?;
+            self.log.sync()?;
+            (self.applied, self.committed, self.hinted_at) = (index.0, index.0, index.0);
+            return self.compact_behind(index.0);
+        }
         match at {
             Some(at) if self.log.last_index() != at.index.0 => {
                 Err(Error::storage("installing a snapshot", "the log did not begin anew after it"))

@@ -11,3 +11,4 @@ mod membership;
 mod power_loss;
 mod snapshots;
 mod watched;
+mod witnesses;
