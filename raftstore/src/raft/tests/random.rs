@@ -86,6 +86,9 @@ impl Schedule {
             }
         }
         self.heal();
+        if self.witnesses {
+            self.lose_one_at_a_time();
+        }
         self.logs_match();
     }
 
@@ -279,19 +282,7 @@ impl Schedule {
         let is_down = |id: &u64| !self.group.is_up(*id) && !self.group.node(*id).is_gone;
         let down: Vec<u64> = (1..=self.size).filter(is_down).collect();
         down.into_iter().for_each(|id| self.group.restart(id));
-        let mut proposed = false;
-        for _ in 0..400 {
-            self.group.now = self.group.now.after(1);
-            self.timeouts();
-            self.settle();
-            if let [leader] = self.leaders()[..]
-                && !proposed
-            {
-                proposed = self.group.propose(leader, &["the end".into()]).1.is_ok();
-                self.settle();
-            }
-        }
-        assert!(proposed, "no leader");
+        assert!(self.goes_on(400), "no leader");
         let membership = self.committed_membership();
         assert!(!membership.is_joint(), "half changed: {membership:?}");
         let leaders = self.leaders();
@@ -307,6 +298,57 @@ impl Schedule {
             assert!(has_all || is_there, "{replica} applied {is} of {end}");
             assert_eq!(node.disk.written.witness, membership.is_witness(replica));
             assert_eq!(*self.group.raft(replica.0).membership(), membership);
+        }
+    }
+
+    /// Time passes without faults. Whether a leader took a proposal, and it was committed.
+    fn goes_on(&mut self, ticks: u64) -> bool {
+        let mut before = None;
+        for _ in 0..ticks {
+            self.group.now = self.group.now.after(1);
+            self.timeouts();
+            self.settle();
+            if let [leader] = self.leaders()[..]
+                && before.is_none()
+            {
+                let committed = self.group.ledger.committed.len();
+                before = self.group.propose(leader, &["the end".into()]).1.ok().map(|_| committed);
+                self.settle();
+            }
+        }
+        before.is_some_and(|before| before < self.group.ledger.committed.len())
+    }
+
+    /// While all are in step, any one may die, at any moment: a majority with a copy in it goes on.
+    fn lose_one_at_a_time(&mut self) {
+        let membership = self.committed_membership();
+        for lost in membership.voters.clone() {
+            let left: Vec<ReplicaId> = membership.voters.iter().copied().filter(|id| *id != lost).collect();
+            let has_copy = left.iter().any(|id| !membership.is_witness(*id));
+            if !has_copy || !membership.has_quorum(|voter| voter != lost) {
+                continue;
+            }
+            self.propose();
+            for _ in 0..self.dice.roll(30) {
+                self.advance();
+            }
+            self.group.crash(lost.0);
+            assert!(self.goes_on(100), "nobody leads {membership:?} without {lost}");
+            self.group.restart(lost.0);
+            assert!(self.goes_on(50), "nobody leads {membership:?} again");
+        }
+    }
+
+    /// A write completes, or a message arrives.
+    fn advance(&mut self) {
+        let id = 1 + self.dice.roll(self.size);
+        if self.dice.roll(2) == 0 && self.group.is_up(id) {
+            drop(self.group.persist(id));
+        } else if !self.group.network.is_empty() {
+            let packet = self.group.network.remove(0);
+            if self.group.is_up(packet.route().1) {
+                self.group.deliver(packet);
+            }
         }
     }
 
