@@ -97,6 +97,18 @@ impl Table {
         regions
     }
 
+    /// The keys that each place has by this table, in their order, except those that nobody is known to have. Of a region that was
+    /// just split the new version may be known and the region that was split off not yet: then the old version has a
+    /// share of its own, behind the new one's.
+    pub(crate) fn shares(&self) -> Vec<(Bytes, Option<Bytes>)> {
+        let same = |a: &Piece, b: &Piece| Arc::ptr_eq(&a.place, &b.place);
+        let groups = self.pieces.chunk_by(same).map(|group| &group[0]);
+        let ends = groups.clone().skip(1).map(|piece| Some(piece.start.clone())).chain([None]);
+        let is_known = |piece: &Piece| piece.place.region.id != NOBODY;
+        let shares = groups.zip(ends).filter(|(piece, _)| is_known(piece));
+        shares.map(|(piece, end)| (piece.start.clone(), end)).collect()
+    }
+
     /// Closes the flows of all that `new` replaces. Whether there is any.
     pub(crate) fn close_for(&self, new: &RegionDescriptor) -> bool {
         let mut any = false;

@@ -60,6 +60,20 @@ fn what_nobody_is_known_to_have_waits() {
     assert_eq!(table.regions(), [region(1, "b", Some("c"), 1)]);
 }
 
+/// The parent has told of itself, and the child has not: what the child has is still asked for.
+#[test]
+fn a_region_that_was_split_leaves_no_keys_without_a_share() {
+    let share = |start: &'static str, end: Option<&'static str>| (Bytes::from(start), end.map(Bytes::from));
+    let mut learning = Learning::of(vec![region(1, "", None, 1)]);
+    assert_eq!(learning.0.table().shares(), [share("", None)]);
+    learning.learn(&region(1, "", Some("m"), 2));
+    assert_eq!(learning.0.table().shares(), [share("", Some("m")), share("m", None)]);
+    learning.learn(&region(2, "m", None, 2));
+    assert_eq!(learning.0.table().shares(), [share("", Some("m")), share("m", None)]);
+    let gap = Learning::of(vec![region(1, "b", Some("c"), 1)]);
+    assert_eq!(gap.0.table().shares(), [share("b", Some("c"))], "nobody is known to have the rest");
+}
+
 #[test]
 fn a_piece_changes_hands_when_nothing_is_on_its_way_to_the_old_region() {
     let mut learning = Learning::of(vec![region(1, "", None, 1)]);

@@ -64,10 +64,10 @@ impl Engine {
 
     fn count_all(&self, question: Question) -> Ticket<u64> {
         let (promise, ticket) = promise();
-        let regions = self.regions();
-        let sum = Sum::of(question, regions.len(), |total| promise.keep(total));
-        for region in regions {
-            count(self.clone(), Arc::clone(&sum), region.start, region.end);
+        let shares = self.inner.router.table().shares();
+        let sum = Sum::of(question, shares.len(), |total| promise.keep(total));
+        for (start, end) in shares {
+            count(self.clone(), Arc::clone(&sum), start, end);
         }
         ticket
     }
