@@ -96,7 +96,8 @@ impl Raft {
             Body::PreVote { .. } => Body::PreVoteReply { granted: false },
             Body::Vote { .. } => Body::VoteReply { granted: false },
             Body::Append { prev, .. } => Body::AppendRejected { prev: prev.index, hint: LogPos::default() },
-            Body::Heartbeat { round, .. } => Body::HeartbeatReply { round: *round },
+            // The round was one of the old term's; its asker may lead in the new one by now, and has other rounds there.
+            Body::Heartbeat { .. } => Body::HeartbeatReply { round: 0 },
             Body::Position { at, .. } => Body::AppendRejected { prev: at.index, hint: LogPos::default() },
             Body::PreVoteReply { .. }
             | Body::VoteReply { .. }
