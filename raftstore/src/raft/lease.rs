@@ -62,11 +62,14 @@ impl Raft {
 
     /// Remembers when a round began, before anything is sent that belongs to it.
     pub(super) fn date_round(&mut self, round: u64, now: Tick) {
-        let has_leases = self.config.lease_ticks() > 0;
-        if let Ok(leading) = self.leading_mut()
-            && has_leases
-            && leading.lease.begun.len() < ROUNDS_MAX
-        {
+        if self.config.lease_ticks() == 0 {
+            return;
+        }
+        let confirmed = self.confirmed_round();
+        let Ok(leading) = self.leading_mut() else { return };
+        // Else what nobody read under would fill it, and the next read would find no lease.
+        leading.lease.since(confirmed);
+        if leading.lease.begun.len() < ROUNDS_MAX {
             leading.lease.begun.push_back((round, now));
         }
     }

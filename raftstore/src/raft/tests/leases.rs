@@ -39,6 +39,28 @@ fn no_read_under_a_lease_is_stale() {
     assert!(at_once > 50 * SEEDS && terms > 5 * SEEDS, "too little happens: {at_once}, {terms}");
 }
 
+/// What nobody reads under does not use up what is remembered of rounds.
+#[test]
+fn the_first_read_after_a_long_rest_is_answered_at_once() {
+    let mut group = Group::new(vec![Some(Found::default()); SIZE as usize]);
+    group.lease_ticks = LEASE_TICKS;
+    (1..=SIZE).for_each(|id| group.restart(id));
+    group.now = group.now.after(30);
+    group.step(1, Event::Campaign);
+    for _ in 0..200 {
+        while !group.network.is_empty() || (1..=SIZE).any(|id| group.persist(id).is_some()) {
+            if !group.network.is_empty() {
+                let packet = group.network.remove(0);
+                group.deliver(packet);
+            }
+        }
+        group.now = group.now.after(3);
+        group.step(1, Event::Timeout);
+    }
+    group.read(1, 1).1.unwrap();
+    assert_eq!(group.ledger.reads_answered, 1);
+}
+
 impl Schedule {
     fn tick(&mut self) {
         self.group.now = self.group.now.after(1);
