@@ -118,7 +118,8 @@ impl RaftConfig {
     /// for never. The same for all nodes of the group, and shorter than the shortest election timeout, or it is none.
     ///
     /// It trusts clocks: while one node counts these ticks, no other may count the shortest election timeout, and ticks must go
-    /// on while a process is stopped. A node that starts neither votes nor campaigns for that timeout, alone or not.
+    /// on while a process is stopped. Ticks are counted whole: of 10, a lease of 9 allows no clock to be faster than another, one
+    /// of 8 an eighth. A node that starts neither votes nor campaigns for that timeout, alone or not.
     pub fn with_lease(self, ticks: u32) -> RaftConfig {
         RaftConfig { lease: ticks, ..self }
     }

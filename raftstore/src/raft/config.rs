@@ -26,7 +26,8 @@ pub struct Config {
     pub rank: u8,
     /// How long a leader answers reads without asking again after a quorum has answered it; zero for never (see `lease.rs`). The
     /// same for all replicas of a group. While one clock counts so many ticks, no other may count `election_ticks_min`: a
-    /// lease that is not shorter than that is none.
+    /// lease that is not shorter than that is none. Ticks are counted whole, so clocks that differ in speed by `drift` need
+    /// `lease_ticks * (1 + drift) <= election_ticks_min - 1`.
     pub lease_ticks: u64,
     /// Where election timeouts come from, together with `id`.
     pub seed: u64,

@@ -11,7 +11,10 @@
 //!   writes it down, whoever starts takes it for given at that moment.
 //! - A leader that told another to campaign has freed it, and who votes for it, from all promises. It has no lease any more in
 //!   that term, whatever becomes of the transfer.
+//! - Ticks are counted whole: of a promise of `election_ticks_min`, up to one tick has passed when the heartbeat arrives. So clocks
+//!   whose speeds differ by at most `drift` need `lease_ticks * (1 + drift) <= election_ticks_min - 1`.
 //! - A lease is no vote: commits and elections do not depend on it. The leader's own no-op has to be committed as for any read.
+//! - A follower's `now` must have been taken after the heartbeat arrived, or its promise is too short.
 //! - `now` must have been taken *after* the read arrived: a leader that was stopped in between, and compares with an old `now`,
 //!   may have been replaced. A clock that stands still while the machine sleeps breaks the assumption, and so does one replica
 //!   of the group without leases.
