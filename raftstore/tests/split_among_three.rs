@@ -10,7 +10,8 @@ use skep_raftstore::ids::{Life, RegionId, StoreId, Tick};
 use skep_raftstore::message::RequestKind;
 use skep_raftstore::raft::Role;
 use skep_raftstore::store::{
-    Birth, Descent, Disks, Inboxes, NoWatcher, RegionStatus, Request, StoreConfig, StoreParts, Surroundings,
+    Birth, Descent, Disks, Inboxes, Move, Moved, NoWatcher, RegionStatus, Request, StoreConfig, StoreParts,
+    Surroundings,
 };
 use skep_raftstore::transport::Receiver;
 use skep_raftstore::transport::memory::MemoryNetwork;
@@ -33,6 +34,8 @@ struct Node {
 
 struct World {
     nodes: Vec<Node>,
+    /// Of each store.
+    workers: usize,
     clock: Arc<Ticking>,
     network: MemoryNetwork,
 }
@@ -43,6 +46,10 @@ type Number = u8;
 impl World {
     /// Three stores, the first of which leads.
     fn new() -> World {
+        World::with_workers(1)
+    }
+
+    fn with_workers(workers: usize) -> World {
         let node = |seed| Node {
             log: MemDisk::new(seed),
             snapshots: MemDisk::new(seed + 10),
@@ -52,7 +59,7 @@ impl World {
             keeps_nothing: false,
         };
         let clock = Arc::new(Ticking(AtomicU64::new(1)));
-        let mut world = World { nodes: (1..=3).map(node).collect(), clock, network: MemoryNetwork::new(7) };
+        let mut world = World { nodes: (1..=3).map(node).collect(), workers, clock, network: MemoryNetwork::new(7) };
         (1..=3).for_each(|number| world.open(number));
         world.settle(50);
         assert_eq!(world.leader(PARENT), Some(1));
@@ -65,6 +72,7 @@ impl World {
         let id = StoreId(number.into());
         let mut config = StoreConfig::new(id, Life(node.life), node.life);
         (config.checkpoint_log_bytes, config.log_tail_entries) = (2048, 0);
+        config.workers = self.workers;
         let inboxes = Inboxes::new(&config);
         let disks = Disks {
             log: Arc::new(node.log.clone()),
@@ -112,7 +120,9 @@ impl World {
             for node in &mut self.nodes {
                 let Some(parts) = &mut node.parts else { continue };
                 for _ in 0..4 {
-                    parts.workers[0].turn(now);
+                    for worker in &mut parts.workers {
+                        worker.turn(now);
+                    }
                     parts.syncer.step();
                     while !node.is_stuck && parts.pool.step() {}
                     if !node.keeps_nothing {
@@ -128,7 +138,7 @@ impl World {
         number: Number,
         region: RegionId,
         kind: RequestKind,
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Arc<Mutex<Option<String>>> {
         let answer = Arc::new(Mutex::new(None));
         let said = answer.clone();
@@ -136,7 +146,7 @@ impl World {
             let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
             *said.lock() = Some(result.map_or_else(|error| format!("{error:?}"), text));
         });
-        let request = Request { kind, body: Bytes::copy_from_slice(body.as_bytes()), timeout: None, reply };
+        let request = Request { kind, body: Bytes::copy_from_slice(body.as_ref()), timeout: None, reply };
         self.nodes[usize::from(number) - 1].parts.as_ref().expect("it runs").submit(region, request);
         answer
     }
@@ -150,6 +160,24 @@ impl World {
 
     fn write(&mut self, number: Number, region: RegionId, word: &str) {
         assert_eq!(self.now(number, region, RequestKind::Write, word), "done");
+    }
+
+    /// What a store is made of, to be stepped by hand, and the time.
+    fn parts(&mut self, number: Number) -> (&mut StoreParts, Tick) {
+        let parts = &mut self.nodes[usize::from(number) - 1].parts;
+        (parts.as_mut().expect("it runs"), Tick(self.clock.0.load(Ordering::Relaxed)))
+    }
+
+    /// Takes a region's replica from a store, as its leader does it.
+    fn remove(&mut self, region: RegionId, from: Number) {
+        let wanted = Move { from: Some(StoreId(from.into())), to: None }.encode();
+        let is_done = (0..20).any(|_| {
+            let answer = self.ask(2, region, RequestKind::Move, &wanted);
+            self.settle(20);
+            let said = answer.lock().clone();
+            said.is_some_and(|said| Moved::decode(said.as_bytes()) == Some(Moved::Done))
+        });
+        assert!(is_done, "{region} is removed from {from}");
     }
 
     fn words(&mut self, number: Number, region: RegionId) -> String {
@@ -335,4 +363,61 @@ fn all_three_lose_their_power_right_after_the_split() {
     world.settle(1000);
     assert!(world.agree(CHILD) && world.agree(PARENT));
     assert_eq!((world.words(2, PARENT), world.words(1, CHILD)), ("".into(), "wasp moth".into()));
+}
+
+/// Who led until it was removed knows it by itself, and nobody speaks to it any more. What was split off it gets its state from it
+/// alone.
+#[test]
+fn a_leader_that_was_removed_goes_when_what_was_split_off_it_is_durable() {
+    let mut world = World::new();
+    world.nodes[0].keeps_nothing = true;
+    world.write(1, PARENT, "wasp");
+    assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
+    world.remove(PARENT, 1);
+    world.cut_off(1);
+    world.settle(100);
+    assert!(world.status(1).contains_key(&PARENT), "its child is not durable");
+    world.nodes[0].keeps_nothing = false;
+    world.settle(20);
+    assert!(!world.status(1).contains_key(&PARENT), "nobody has to tell it");
+    world.crash(1);
+    world.settle(20);
+    assert_eq!(world.status(1).into_keys().collect::<Vec<_>>(), [CHILD]);
+    world.network.heal();
+    assert_eq!(world.words(1, CHILD), "wasp");
+}
+
+/// A checkpoint of it is being written while it is buried, and then the power goes: the log knows no grave, and the checkpoint
+/// who was a member at the end.
+#[test]
+fn a_store_that_is_opened_with_a_replica_that_was_removed_buries_it() {
+    let mut world = World::with_workers(2);
+    world.nodes[0].keeps_nothing = true;
+    (0..8).for_each(|_| world.write(1, PARENT, &"b".repeat(300)));
+    world.write(1, PARENT, "wasp");
+    assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
+    world.remove(PARENT, 1);
+    // The child's machine has work, so that it gives its state before the parent, which the log wants to have a checkpoint.
+    world.nodes[0].is_stuck = true;
+    world.ask(1, CHILD, RequestKind::Write, "moth");
+    world.settle(20);
+    world.cut_off(1);
+    let (parts, now) = world.parts(1);
+    parts.keeper.step(now);
+    parts.pool.step();
+    parts.workers[1].turn(now);
+    parts.keeper.step(now);
+    parts.keeper.step(now.after(50));
+    parts.workers[1].turn(now);
+    parts.pool.step();
+    parts.workers[0].turn(now);
+    parts.keeper.step(now);
+    assert_eq!(world.status(1).into_keys().collect::<Vec<_>>(), [CHILD], "it is buried, but not durably");
+    world.nodes[0].is_stuck = false;
+    world.crash(1);
+    assert!(world.status(1).contains_key(&PARENT));
+    world.settle(20);
+    assert_eq!(world.status(1).into_keys().collect::<Vec<_>>(), [CHILD], "nobody has to tell it");
+    world.network.heal();
+    assert_eq!(world.words(1, CHILD), "wasp moth");
 }
