@@ -2,7 +2,7 @@
 //! store serves the region, whether it has a replica or not.
 
 use skep_raftstore::ids::StoreId;
-use skep_raftstore::store::Move;
+use skep_raftstore::store::{Move, RegionStatus};
 use words::stores::World;
 
 mod words;
@@ -80,6 +80,36 @@ fn who_was_away_when_it_was_removed_hears_of_it() {
     world.settle(400);
     assert_eq!(world.status(3), None, "it asked for votes, and was told");
     assert_eq!(world.voters(4), [1, 2, 4]);
+}
+
+/// One without a vote, or without a state, asks for no votes. So it asks whether it was removed, as long as it wants one.
+#[test]
+fn a_learner_that_was_away_when_it_was_removed_hears_of_it() {
+    for has_state in [false, true] {
+        let mut world = World::new();
+        world.write(1, "bee");
+        world.add(4);
+        world.step_move(1, Move { from: None, to: Some(StoreId(4)) });
+        let is_there = |status: &RegionStatus| status.membership.learners.is_empty() != has_state;
+        let learner = loop {
+            world.settle(1);
+            if let Some(status) = world.status(4).filter(is_there) {
+                break status.replica;
+            }
+        };
+        world.crash(4);
+        world.step_move(1, Move { from: Some(StoreId(4)), to: None });
+        // The log forgets that it was ever a member.
+        (0..40).for_each(|_| world.write(1, "a rather long word to fill the log with"));
+        world.crash(1);
+        world.start(1);
+        world.start(4);
+        assert_eq!(world.status(4).expect("it is still there").replica, learner);
+        world.settle(400);
+        assert!(world.status(4).is_none_or(|status| status.replica > learner), "it asked, and was told");
+        world.replace(1, 3, 4);
+        assert_eq!(world.voters(4), [1, 2, 4]);
+    }
 }
 
 #[test]

@@ -283,6 +283,38 @@ fn a_child_that_only_one_store_has_gets_the_votes_of_those_who_were_never_here()
     assert_eq!(world.words(3, CHILD), "wasp moth");
 }
 
+/// Its parent wants the child to have a checkpoint just when a snapshot has brought its state. The replica does not know yet who
+/// takes part and what the region was born with, so a checkpoint would say that there is nothing of either.
+#[test]
+fn no_checkpoint_is_made_of_a_state_whose_snapshot_is_not_in_force() {
+    let mut world = World::new();
+    world.write(1, PARENT, "wasp");
+    world.nodes[2].is_stuck = true;
+    assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
+    (0..8).for_each(|_| world.write(1, PARENT, &"b".repeat(300)));
+    assert!(world.status(3).contains_key(&CHILD), "as a blank, which has received a snapshot");
+    let (parts, now) = world.parts(3);
+    // The parent splits and hands out its state, which may not be written before there is a checkpoint of the child.
+    parts.pool.step();
+    parts.workers[0].turn(now);
+    // The child has its state, and is asked for it before it learns so.
+    parts.pool.step();
+    parts.keeper.step(now);
+    parts.pool.step();
+    parts.workers[0].turn(now);
+    parts.keeper.step(now);
+    parts.workers[0].turn(now);
+    parts.workers[0].turn(now);
+    parts.syncer.step();
+    world.nodes[2].is_stuck = false;
+    world.crash(3);
+    let child = world.status(3)[&CHILD].clone();
+    assert_eq!(child.membership, members(&[1, 2, 3]));
+    world.settle(100);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!(world.words(3, CHILD), "wasp");
+}
+
 /// A region is split twice, nothing is checkpointed, and then the first one's log rots: the states of all three are lost on that
 /// store, for each would come from the one before.
 #[test]
