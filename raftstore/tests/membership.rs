@@ -160,3 +160,23 @@ fn whoever_leads_next_goes_on_with_a_move() {
         assert_eq!(world.voters(2), [1, 2, 4], "after {steps} steps");
     }
 }
+
+/// The snapshot is durable, and the birth of the replica that it was for is not. The next one knows nothing of it, and says so.
+#[test]
+fn a_state_that_came_before_a_birth_that_was_lost_comes_again() {
+    let mut world = World::new();
+    world.write(1, "bee");
+    world.add(4);
+    world.machine(4).syncs_nothing = true;
+    world.step_move(1, Move { from: None, to: Some(StoreId(4)) });
+    world.settle(200);
+    let status = world.status(4).expect("a replica");
+    assert_eq!(status.membership.learners, [status.replica], "it has its state");
+    world.crash(4);
+    world.machine(4).syncs_nothing = false;
+    world.start(4);
+    assert_eq!(world.status(4), None, "its birth is lost");
+    world.replace(1, 3, 4);
+    assert_eq!(world.voters(4), [1, 2, 4]);
+    assert_eq!(world.words(4), "bee");
+}

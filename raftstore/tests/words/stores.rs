@@ -26,6 +26,8 @@ pub(crate) struct Machine {
     snapshots: MemDisk,
     parts: Option<StoreParts>,
     life: u64,
+    /// Its log waits for its disk.
+    pub(crate) syncs_nothing: bool,
 }
 
 pub(crate) struct World {
@@ -87,8 +89,12 @@ impl World {
     pub(crate) fn add(&mut self, store: u32) {
         let seed = u64::from(store) * 2;
         let (log, snapshots) = (MemDisk::new(seed), MemDisk::new(seed + 1));
-        self.stores.insert(store, Machine { log, snapshots, parts: None, life: 0 });
+        self.stores.insert(store, Machine { log, snapshots, parts: None, life: 0, syncs_nothing: false });
         self.start(store);
+    }
+
+    pub(crate) fn machine(&mut self, store: u32) -> &mut Machine {
+        self.stores.get_mut(&store).expect("it is there")
     }
 
     pub(crate) fn start(&mut self, store: u32) {
@@ -140,9 +146,10 @@ impl World {
             let now = Tick(1 + self.clock.0.fetch_add(1, Ordering::Relaxed));
             loop {
                 let mut more = self.network.step(now) > 0;
-                for parts in self.stores.values_mut().filter_map(|machine| machine.parts.as_mut()) {
-                    more |= parts.workers[0].turn(now) | parts.syncer.step() | parts.pool.step();
-                    more |= parts.keeper.step(now);
+                for machine in self.stores.values_mut() {
+                    let Some(parts) = &mut machine.parts else { continue };
+                    more |= parts.workers[0].turn(now) | parts.pool.step() | parts.keeper.step(now);
+                    more |= !machine.syncs_nothing && parts.syncer.step();
                 }
                 if !more {
                     break;
