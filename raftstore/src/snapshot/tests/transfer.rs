@@ -153,6 +153,30 @@ fn one_that_is_not_wanted_or_is_older_than_the_state_leaves_nothing_behind() {
     assert!(pair.two.disk.list().unwrap().is_empty());
 }
 
+/// The region goes between the restoring of its machine and the adoption, which may have failed once: what was to be adopted is
+/// nobody's checkpoint, not even later.
+#[test]
+fn what_waits_for_adoption_goes_with_its_region() {
+    for is_tried_again in [false, true] {
+        let mut pair = Pair::new(1, KeeperLimits::default());
+        pair.one.host(A, 40, 1000);
+        pair.two.host(A, 1, 0);
+        pair.one.send_snapshot(A, TWO, 5);
+        pair.run_until(Weather::default(), |pair| !pair.two.tasks.is_empty());
+        if is_tried_again {
+            pair.two.disk.fail_sync(0, false);
+            pair.round(Weather::default());
+            assert!(pair.two.keeper.counters().trouble().is_some());
+        }
+        pair.two.tell(KeeperTask::Forget(A));
+        let retried_at = pair.now.0 + KeeperLimits::default().retry_ticks;
+        pair.run_until(Weather::default(), |pair| pair.now.0 > retried_at);
+        assert_eq!(pair.one.events, ["sent None"]);
+        assert!(pair.two.events.is_empty(), "{:?}", pair.two.events);
+        assert!(pair.two.disk.list().unwrap().is_empty());
+    }
+}
+
 #[test]
 fn nobody_at_the_other_end_is_given_up_after_a_while() {
     let limits = KeeperLimits { abandon_ticks: 300, ..KeeperLimits::default() };
