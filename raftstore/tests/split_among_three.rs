@@ -26,6 +26,8 @@ struct Node {
     snapshots: MemDisk,
     parts: Option<StoreParts>,
     life: u64,
+    /// Its process gets no time.
+    is_frozen: bool,
     /// Its apply threads are stuck.
     is_stuck: bool,
     /// Its snapshots wait.
@@ -55,11 +57,13 @@ impl World {
             snapshots: MemDisk::new(seed + 10),
             parts: None,
             life: 0,
+            is_frozen: false,
             is_stuck: false,
             keeps_nothing: false,
         };
         let clock = Arc::new(Ticking(AtomicU64::new(1)));
-        let mut world = World { nodes: (1..=3).map(node).collect(), workers, clock, network: MemoryNetwork::new(7) };
+        let mut world =
+            World { nodes: (1..=3).map(node).collect(), workers, clock, network: MemoryNetwork::new(7) };
         (1..=3).for_each(|number| world.open(number));
         world.settle(50);
         assert_eq!(world.leader(PARENT), Some(1));
@@ -117,7 +121,7 @@ impl World {
         for _ in 0..ticks {
             let now = Tick(1 + self.clock.0.fetch_add(1, Ordering::Relaxed));
             self.network.step(now);
-            for node in &mut self.nodes {
+            for node in self.nodes.iter_mut().filter(|node| !node.is_frozen) {
                 let Some(parts) = &mut node.parts else { continue };
                 for _ in 0..4 {
                     for worker in &mut parts.workers {
@@ -281,6 +285,29 @@ fn a_child_that_only_one_store_has_gets_the_votes_of_those_who_were_never_here()
     world.write(1, CHILD, "moth");
     assert!(world.agree(CHILD) && world.agree(PARENT));
     assert_eq!(world.words(3, CHILD), "wasp moth");
+}
+
+/// The grave is dug and not yet in the log when the split comes that would make the replica.
+#[test]
+fn a_split_that_is_applied_after_its_child_was_removed_does_not_bring_it_back() {
+    let mut world = World::new();
+    world.write(1, PARENT, "wasp");
+    world.nodes[2].is_stuck = true;
+    assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
+    assert!(world.status(3).contains_key(&CHILD), "a message made it");
+    world.nodes[2].is_frozen = true;
+    world.remove(CHILD, 3);
+    let (parts, now) = world.parts(3);
+    parts.workers[0].turn(now);
+    parts.pool.step();
+    parts.workers[0].turn(now);
+    assert_eq!(world.status(3).into_keys().collect::<Vec<_>>(), [PARENT]);
+    (world.nodes[2].is_frozen, world.nodes[2].is_stuck) = (false, false);
+    world.settle(100);
+    world.crash(3);
+    world.settle(300);
+    let is_another = world.status(3).get(&CHILD).is_none_or(|child| child.replica > replica_on(3));
+    assert!(is_another, "it is applied again, too");
 }
 
 /// Its parent wants the child to have a checkpoint just when a snapshot has brought its state. The replica does not know yet who
