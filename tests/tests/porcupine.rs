@@ -7,7 +7,7 @@ use bytes::Bytes;
 use porcupine_rs::{CheckResult, Model, Operation, check_operations_timeout};
 use skep_engine::{Answer, Command};
 use skep_tests::sim::linear::{self, Verdict};
-use skep_tests::sim::{self, Plan};
+use skep_tests::sim::{self, Plan, one_key};
 
 const SEEDS: u64 = 12;
 /// A history that takes longer is not judged: one with many operations of unknown end, which the own checker orders by what
@@ -29,7 +29,7 @@ impl Model for Key {
     }
 
     fn step(value: &Option<Bytes>, (command, told): &(Command, Option<Answer>)) -> (bool, Option<Bytes>) {
-        match linear::after(value, command, told.as_ref()) {
+        match one_key::after(value, command, told.as_ref()) {
             Some(after) => (true, after),
             None => (false, value.clone()),
         }
