@@ -29,6 +29,9 @@ struct Args {
     /// Nothing fails but the power, and that often.
     #[arg(long, conflicts_with = "moves")]
     power_cuts: bool,
+    /// True time with faults, in ticks of 10 ms.
+    #[arg(long)]
+    fault_ticks: Option<u64>,
     /// Runs a wrong build, by the name of its switch.
     #[arg(long, value_parser = wrong)]
     wrong: Option<Wrong>,
@@ -42,7 +45,8 @@ fn wrong(name: &str) -> Result<Wrong, String> {
 fn main() -> ExitCode {
     let args = Args::parse();
     let kind = if args.power_cuts { Plan::power_cuts() } else { Plan::default() };
-    let plan = Plan { moves: args.moves, wrong: args.wrong, ..kind };
+    let fault_ticks = args.fault_ticks.unwrap_or(kind.fault_ticks);
+    let plan = Plan { moves: args.moves, wrong: args.wrong, fault_ticks, ..kind };
     let is_right = match args.seed {
         Some(seed) => run_one(seed, &plan, args.trace),
         None => run_all(&args, &plan),

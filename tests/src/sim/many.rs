@@ -56,8 +56,11 @@ pub fn repeating(seed: u64, plan: &Plan) -> String {
         (false, true) => " --power-cuts",
         (false, false) => "",
     };
+    let usual = if plan.only_power_cuts { Plan::power_cuts() } else { Plan::default() };
+    let is_usual = plan.fault_ticks == usual.fault_ticks;
+    let time = if is_usual { String::new() } else { format!(" --fault-ticks {}", plan.fault_ticks) };
     let wrong = plan.wrong.map(|wrong| format!(" --wrong {}", wrong.name())).unwrap_or_default();
-    format!("cargo run -p skep-tests --bin skep-sim -- --seed {seed} --trace{kind}{wrong}")
+    format!("cargo run -p skep-tests --bin skep-sim -- --seed {seed} --trace{kind}{time}{wrong}")
 }
 
 /// Runs `count` seeds from `first` on, each on one thread, as many at a time as there are cores.
