@@ -111,6 +111,17 @@ impl World {
         self.open(number);
     }
 
+    fn running(&self, number: Number) -> &StoreParts {
+        self.nodes[usize::from(number) - 1].parts.as_ref().expect("it runs")
+    }
+
+    /// Bytes that a store's log holds are not what they were.
+    fn damage(&self, number: Number, bytes: &[u8]) {
+        let log = &self.nodes[usize::from(number) - 1].log;
+        let (name, at) = places(log, bytes).pop().expect("it is in the log");
+        assert!(log.flip_bit(&name, at, 2));
+    }
+
     fn cut_off(&mut self, number: Number) {
         for other in (1..=3).filter(|other| *other != number) {
             self.network.partition(StoreId(number.into()), StoreId(other.into()));
@@ -151,7 +162,7 @@ impl World {
             *said.lock() = Some(result.map_or_else(|error| format!("{error:?}"), text));
         });
         let request = Request { kind, body: Bytes::copy_from_slice(body.as_ref()), timeout: None, reply };
-        self.nodes[usize::from(number) - 1].parts.as_ref().expect("it runs").submit(region, request);
+        self.running(number).submit(region, request);
         answer
     }
 
@@ -189,8 +200,7 @@ impl World {
     }
 
     fn status(&self, number: Number) -> BTreeMap<RegionId, RegionStatus> {
-        let parts = self.nodes[usize::from(number) - 1].parts.as_ref().expect("it runs");
-        parts.region_status().into_iter().map(|status| (status.region, status)).collect()
+        self.running(number).region_status().into_iter().map(|status| (status.region, status)).collect()
     }
 
     fn leader(&self, region: RegionId) -> Option<Number> {
@@ -353,9 +363,7 @@ fn what_a_damaged_region_would_hand_out_is_lost_for_all_that_come_from_it() {
     assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
     assert_eq!(world.now(1, CHILD, RequestKind::Change, "split 3 t"), "done");
     assert!(world.agree(GRANDCHILD));
-    let log = world.nodes[2].log.clone();
-    let (name, at) = places(&log, b"bee").pop().expect("it is in the log");
-    assert!(log.flip_bit(&name, at, 2));
+    world.damage(3, b"bee");
     world.crash(3);
     world.nodes[2].keeps_nothing = false;
     world.settle(3000);
@@ -369,6 +377,38 @@ fn what_a_damaged_region_would_hand_out_is_lost_for_all_that_come_from_it() {
         assert!(world.agree(region), "{region}");
         assert_eq!(world.words(3, region), words);
     }
+}
+
+/// The parent's replica was damaged and removed, and the power goes before another one is there: the log remembers the parent by a
+/// tombstone alone. Its child must not wait for a machine from there; and the child cannot be replaced before, for it hears nothing
+/// from its leader.
+#[test]
+fn a_child_whose_parent_is_gone_from_its_store_does_not_wait_for_it() {
+    let mut world = World::new();
+    world.nodes[2].keeps_nothing = true;
+    ["bee", "wasp"].iter().for_each(|word| world.write(1, PARENT, word));
+    assert_eq!(world.now(1, PARENT, RequestKind::Change, "split 2 m"), "done");
+    assert_eq!((world.leader(PARENT), world.leader(CHILD)), (Some(1), Some(1)));
+    world.running(1).transfer_leadership(PARENT, replica_on(2));
+    world.settle(100);
+    assert_eq!((world.leader(PARENT), world.leader(CHILD)), (Some(2), Some(1)));
+    world.network.partition(StoreId(1), StoreId(3));
+    world.damage(3, b"bee");
+    world.crash(3);
+    let is_gone = (0..2000).any(|_| {
+        world.settle(1);
+        !world.status(3).contains_key(&PARENT)
+    });
+    assert!(is_gone, "it is removed first, and comes back later");
+    world.settle(2); // its tombstone is durable
+    assert!(!world.status(3).contains_key(&PARENT) && world.status(3)[&CHILD].stopped.is_some());
+    world.crash(3);
+    assert!(world.status(3)[&CHILD].stopped.is_some(), "nobody will hand out its machine");
+    world.nodes[2].keeps_nothing = false;
+    world.network.heal();
+    world.settle(3000);
+    assert!(world.agree(CHILD) && world.agree(PARENT));
+    assert_eq!((world.words(3, PARENT), world.words(3, CHILD)), ("bee".into(), "wasp".into()));
 }
 
 #[test]

@@ -62,6 +62,16 @@ fn seeds_that_failed_once_with_moves() {
     }
 }
 
+/// Seeds that failed once in runs of 40 s: a region waited for its machine from one that had been damaged and replaced.
+#[test]
+fn seeds_that_failed_once_in_longer_runs() {
+    let plan = Plan { fault_ticks: 4000, ..Plan::default() };
+    for seed in [435, 2180, 3407] {
+        let (_, result) = sim::run(seed, &plan, false);
+        result.unwrap_or_else(|violation| panic!("seed {seed}, {violation}"));
+    }
+}
+
 /// Where so many disks are full that no quorum is left, writes are refused in words at once and reads go on; where a quorum has
 /// room, all goes on. Room is all that is needed.
 #[test]

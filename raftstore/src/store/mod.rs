@@ -31,6 +31,7 @@ mod mutant;
 mod newborn;
 mod open;
 mod opening;
+mod orphans;
 mod outbox;
 mod outcomes;
 mod persist;

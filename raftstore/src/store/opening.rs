@@ -19,6 +19,7 @@ use super::brought::{self, BROUGHT};
 use super::error::OpenError;
 use super::mending::Mending;
 use super::open::Hosted;
+use super::orphans::{Found, holds, orphans};
 use super::replica::{Condition, Replica, Slot};
 use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
@@ -34,8 +35,14 @@ const PARALLEL_MIN: usize = 64;
 /// A machine, or none yet.
 type MachineResult = Result<Option<Box<dyn StateMachine>>, Fatal>;
 
-/// What was split off a region and has to get its machine from there: which regions, and by which entry the last.
-type Claims = BTreeMap<RegionId, (Vec<RegionId>, Index)>;
+/// Regions that have to get their machine from the one that they were split off.
+struct Waiting {
+    /// By the region that will hand it out: which ones, and by which entry the last. It holds that entry, so that all before it is
+    /// committed there as well.
+    children: BTreeMap<RegionId, (Vec<RegionId>, Index)>,
+    /// Those who wait in vain, each with the region that it waits for.
+    in_vain: BTreeMap<RegionId, RegionId>,
+}
 
 /// What the replicas are made from.
 pub(super) struct Opening<'a> {
@@ -44,6 +51,31 @@ pub(super) struct Opening<'a> {
     pub(super) factory: &'a dyn MachineFactory,
     pub(super) checkpoints: &'a Checkpoints,
     pub(super) known: BTreeMap<RegionId, CheckpointInfo>,
+}
+
+impl Waiting {
+    fn new(
+        in_vain: BTreeMap<RegionId, RegionId>,
+        found: &[(Birth, StreamInfo)],
+        known: &BTreeMap<RegionId, CheckpointInfo>,
+    ) -> Waiting {
+        let mut children = BTreeMap::<RegionId, (Vec<RegionId>, Index)>::new();
+        let waits =
+            |birth: &&Birth| !known.contains_key(&birth.region) && !in_vain.contains_key(&birth.region);
+        for birth in found.iter().map(|(birth, _)| birth).filter(waits) {
+            if let Descent::Split { parent, at } = birth.descent {
+                let (children, through) = children.entry(parent).or_default();
+                children.push(birth.region);
+                *through = at.index.max(*through);
+            }
+        }
+        Waiting { children, in_vain }
+    }
+
+    fn why_in_vain(&self, region: RegionId) -> Option<String> {
+        let parent = self.in_vain.get(&region)?;
+        Some(format!("its state is lost: {parent}, which it was split off, no longer has it"))
+    }
 }
 
 impl Opening<'_> {
@@ -57,12 +89,11 @@ impl Opening<'_> {
         let campaigners: BTreeSet<RegionId> =
             births.iter().filter(|birth| birth.campaign).map(|birth| birth.region).collect();
         let found = self.found()?;
-        let claims = self.claims(&found);
-        let barren = self.barren(&found);
         let machines = self.machines(&found)?;
+        let waiting = Waiting::new(self.orphans(&found, &machines), &found, &self.known);
         for (at, ((birth, info), machine)) in found.into_iter().zip(machines).enumerate() {
             let campaign = campaigners.contains(&birth.region);
-            let (replica, restart) = self.replica(birth, &info, machine, &claims, &barren)?;
+            let (replica, restart) = self.replica(birth, &info, machine, &waiting)?;
             if let Some(LogPos { index, term }) = restart {
                 restarts.restart(replica.region.stream(), index.0, term.0);
             }
@@ -96,39 +127,39 @@ impl Opening<'_> {
         Ok(found)
     }
 
-    /// Who has to hand out machines again.
-    fn claims(&self, found: &[(Birth, StreamInfo)]) -> Claims {
-        let mut claims = Claims::new();
-        for (birth, _) in found.iter().filter(|(birth, _)| !self.known.contains_key(&birth.region)) {
-            if let Descent::Split { parent, at } = birth.descent {
-                let (children, through) = claims.entry(parent).or_default();
-                children.push(birth.region);
-                *through = at.index.max(*through);
-            }
-        }
-        claims
+    /// Who waits for a machine that nobody will hand out.
+    fn orphans(
+        &self,
+        found: &[(Birth, StreamInfo)],
+        machines: &[MachineResult],
+    ) -> BTreeMap<RegionId, RegionId> {
+        let found: Vec<Found<'_>> = found
+            .iter()
+            .zip(machines)
+            .map(|((birth, info), machine)| Found {
+                birth,
+                info,
+                checkpoint: self.known.get(&birth.region).map(|checkpoint| checkpoint.at),
+                is_whole: self.why_broken(birth, info, machine).is_none(),
+            })
+            .collect();
+        orphans(&found)
     }
 
-    /// The regions that hand out no machine any more: what they had is lost, or will come from a snapshot that is further on;
-    /// and those that were to get theirs from one of these.
-    fn barren(&self, found: &[(Birth, StreamInfo)]) -> BTreeSet<RegionId> {
-        let has_lost = |(birth, info): &&(Birth, StreamInfo)| {
-            let is_blank = birth.descent == Descent::Message && !self.known.contains_key(&birth.region);
-            info.damaged.is_some() || is_blank
-        };
-        let mut barren: BTreeSet<RegionId> =
-            found.iter().filter(has_lost).map(|(birth, _)| birth.region).collect();
-        loop {
-            let count = barren.len();
-            for (birth, _) in found.iter().filter(|(birth, _)| !self.known.contains_key(&birth.region)) {
-                if self.has_moved_on(birth.descent, &barren).is_some() {
-                    barren.insert(birth.region);
-                }
-            }
-            if barren.len() == count {
-                return barren;
-            }
+    /// Why a replica cannot go on with what it has, if it cannot.
+    fn why_broken(&self, birth: &Birth, info: &StreamInfo, machine: &MachineResult) -> Option<String> {
+        if let Err(Fatal(why)) = machine {
+            return Some(why.clone());
         }
+        let applied = self.known.get(&birth.region).map(|checkpoint| checkpoint.at).unwrap_or_default();
+        let is_vacant = matches!(machine, Ok(None));
+        if info.base_index > applied.index.0 && !(is_vacant && info.base_index == birth.base().index.0) {
+            return Some(format!(
+                "its log begins after entry {} but its checkpoint ends at {}",
+                info.base_index, applied.index
+            ));
+        }
+        info.damaged.as_ref().map(damage_in_words)
     }
 
     /// The memberships that entries of its log bring.
@@ -154,8 +185,7 @@ impl Opening<'_> {
         birth: Birth,
         info: &StreamInfo,
         machine: MachineResult,
-        claims: &Claims,
-        barren: &BTreeSet<RegionId>,
+        waiting: &Waiting,
     ) -> Result<(Replica, Option<LogPos>), OpenError> {
         let region = birth.region;
         if !birth.membership.witnesses.is_empty() {
@@ -164,32 +194,18 @@ impl Opening<'_> {
         let checkpoint = self.known.get(&region);
         let applied = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
         let mut start = Start { brought: self.brought(region)?, ..start_of(&birth, info, checkpoint)? };
-        let (children, committed) = claims.get(&region).cloned().unwrap_or_default();
+        let (children, committed) = waiting.children.get(&region).cloned().unwrap_or_default();
         start.committed = committed;
-        let mut why = info.damaged.as_ref().map(damage_in_words);
+        let why = self.why_broken(&birth, info, &machine).or_else(|| waiting.why_in_vain(region));
         let is_vacant = matches!(machine, Ok(None));
-        if start.base.index > applied.index && !(is_vacant && start.base == birth.base()) {
-            why = Some(format!(
-                "its log begins after entry {} but its checkpoint ends at {}",
-                start.base.index, applied.index
-            ));
-        }
         // Machine first, then log: a snapshot was adopted and the log had not followed yet. What it holds is older, or is
         // another history that the snapshot replaced. Never in doubt: what is damaged is left as it is.
-        let is_ahead = applied != LogPos::default() && !holds(&start, applied);
+        let is_ahead = applied != LogPos::default() && !holds(info, applied);
         let restart = Some(applied).filter(|_| is_ahead && why.is_none());
         if let Some(base) = restart {
             start = Start { base, runs: Vec::new(), last: base.index, ..start };
         }
-        if let Some(parent) =
-            is_vacant.then_some(birth.descent).and_then(|descent| self.has_moved_on(descent, barren))
-        {
-            why = Some(format!("its state is lost: {parent}, which it was split off, no longer has it"));
-        }
-        let mut machine = machine.unwrap_or_else(|error| {
-            why = Some(error.0);
-            Some(Box::new(Absent))
-        });
+        let mut machine = machine.unwrap_or_else(|_| Some(Box::new(Absent)));
         let now = self.shared.clock.now();
         let raft = self.shared.raft(region, birth.replica, start, now);
         let genesis = checkpoint.map_or(birth.genesis, |checkpoint| checkpoint.genesis.clone());
@@ -210,15 +226,6 @@ impl Opening<'_> {
         }
         (replica.size, replica.description) = (size, description.unwrap_or_default());
         Ok((replica, restart))
-    }
-
-    /// The parent of a region without a machine, if it can hand out none: its base is beyond the split, or it is not here.
-    fn has_moved_on(&self, descent: Descent, barren: &BTreeSet<RegionId>) -> Option<RegionId> {
-        let Descent::Split { parent, at } = descent else { return None };
-        let is_beyond = |parent: &CheckpointInfo| parent.at.index >= at.index;
-        let is_here = self.shared.wal.stream(parent.stream()).is_some();
-        (!is_here || barren.contains(&parent) || self.known.get(&parent).is_some_and(is_beyond))
-            .then_some(parent)
     }
 
     fn machine(&self, birth: &Birth) -> MachineResult {
@@ -267,16 +274,6 @@ fn lost_birth(region: RegionId, info: &StreamInfo) -> Option<Birth> {
     let (replica, _) = hard_state::decode(&info.hard_state).ok()?;
     let (membership, genesis) = (Membership::default(), Bytes::new());
     Some(Birth { region, replica: replica?, membership, genesis, descent: Descent::Message, campaign: false })
-}
-
-/// Whether a log contains the entry at `pos`, or was compacted through it.
-fn holds(start: &Start, pos: LogPos) -> bool {
-    let newest_run = start.runs.iter().rev().find(|(first, _)| *first <= pos.index);
-    match newest_run {
-        _ if pos.index <= start.base.index => pos == start.base,
-        Some((_, term)) => pos.index <= start.last && *term == pos.term,
-        None => false,
-    }
 }
 
 fn damage_in_words(damage: &Damage) -> String {
