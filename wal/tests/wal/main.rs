@@ -15,6 +15,7 @@ mod misplaced;
 mod model;
 #[cfg(feature = "mutants")]
 mod mutants;
+mod piecewise;
 mod shadow;
 mod space;
 mod twin;
