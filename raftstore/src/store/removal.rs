@@ -155,7 +155,8 @@ impl Worker {
                 continue;
             }
             if !replica.children.is_empty() {
-                // What was split off it has its first state from here. It goes when the last of these is durable.
+                // What was split off it has its first state from here. It goes when the last of these is durable, and whoever
+                // waits for that hears nothing: it will say so again.
                 let children = replica.children.clone();
                 let region = replica.region;
                 self.graves.retain(|grave| grave.region != region);
@@ -220,9 +221,9 @@ impl Worker {
         }
     }
 
-    /// Lets go on whoever waits for what is durable by now.
+    /// Lets go on whoever waits for what is durable by now. Not before every grave is in the log.
     pub(super) fn confirm_graves(&mut self) {
-        if self.graves.is_empty() || !self.batch.is_empty() {
+        if self.graves.is_empty() || !self.removed.is_empty() || !self.batch.is_empty() {
             return;
         }
         let (appended, durable) = (self.shared.wal.appended_lsn(), self.shared.wal.durable_lsn());
@@ -238,6 +239,8 @@ impl Worker {
                 (Waiting::Store(to, replica), _) => {
                     self.outbox.push(to, &StoreMessage::Removed(Removal { region, replica }));
                 }
+                // One that was born since has told the keeper itself, and may have a checkpoint of its own by now.
+                (Waiting::Keeper, Some(slot)) if !self.replica(slot).is_elsewhere() => {}
                 (Waiting::Keeper, slot) => {
                     slot.into_iter().for_each(|slot| self.is_durable_now(slot));
                     self.tell_keeper(KeeperTask::Forget(region));
@@ -313,3 +316,7 @@ fn is_departed(raft: &Raft, replica: ReplicaId) -> bool {
         settled.number >= replica.membership() && !settled.voters.is_empty() && !settled.contains(replica)
     })
 }
+
+#[cfg(test)]
+#[path = "removal_tests.rs"]
+mod tests;
