@@ -109,6 +109,11 @@ impl Table {
         shares.map(|(piece, end)| (piece.start.clone(), end)).collect()
     }
 
+    /// Whether a region of this kind has a piece.
+    pub(crate) fn knows(&self, is_wanted: impl Fn(&RegionDescriptor) -> bool) -> bool {
+        self.pieces.iter().any(|piece| is_wanted(&piece.place.region))
+    }
+
     /// Closes the flows of all that `new` replaces. Whether there is any.
     pub(crate) fn close_for(&self, new: &RegionDescriptor) -> bool {
         let mut any = false;

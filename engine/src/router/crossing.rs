@@ -171,8 +171,15 @@ impl Router {
     }
 }
 
+/// What a region says of itself may be late: an answer from before a second split, when this store's own replica has told of that
+/// one already. No command is for it as it was then, so its old range is nobody's, until those are known who have it now.
 fn take_news(state: &mut State, table: &Table, regions: &[RegionDescriptor]) {
-    for region in regions.iter().filter(|region| table.close_for(region)) {
+    for region in regions {
+        let is_newer =
+            |known: &RegionDescriptor| known.id == region.id && known.epoch.version > region.epoch.version;
+        if state.news.iter().any(is_newer) || table.knows(is_newer) || !table.close_for(region) {
+            continue;
+        }
         state.news.retain(|known| known.id != region.id || known.epoch.version > region.epoch.version);
         state.news.push(region.clone());
     }
@@ -183,5 +190,58 @@ fn is_open(table: &Table, pending: &Pending<Reply>) -> bool {
     match command_bytes::decode(&pending.body) {
         Ok(routed) => !table.place_of(routed.command.first_key()).flow.is_closed(),
         Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use bytes::Bytes;
+    use parking_lot::Mutex;
+    use skep_raftstore::ids::{Epoch, RegionId};
+    use skep_raftstore::machine::Stamp;
+    use skep_raftstore::message::RequestKind;
+
+    use super::*;
+    use crate::{Answer, Command};
+
+    fn region(id: u64, start: &'static str, end: Option<&'static str>, version: u64) -> RegionDescriptor {
+        RegionDescriptor {
+            id: RegionId(id),
+            start: Bytes::from_static(start.as_bytes()),
+            end: end.map(|end| Bytes::from_static(end.as_bytes())),
+            epoch: Epoch { version, membership: 1 },
+            membership: Default::default(),
+        }
+    }
+
+    /// A region is split twice. Its replica here tells of both splits, and only then the answer comes that knows of the first:
+    /// the command waits for the second new region. It used to go to the old one, again and again, until it was given up.
+    #[test]
+    fn an_answer_that_is_late_sends_nobody_to_a_region_as_it_was() {
+        let router = Router::new(None, 1 << 20);
+        router.learn(&[region(1, "", None, 5)]);
+        let answers: Arc<Mutex<Vec<Result<Answer, Error>>>> = Arc::default();
+        let place = Arc::clone(router.table().place_of(b"l"));
+        assert!(place.flow.enter(), "the command is on its way");
+        router.learn(&[region(1, "", Some("k"), 7), region(2, "m", None, 6)]);
+        let told = Arc::clone(&answers);
+        let pending = Pending::<Reply> {
+            body: command_bytes::encode(5, Stamp(0), &Command::Get { key: Bytes::from_static(b"l") }),
+            kind: RequestKind::Read,
+            began: Instant::now(),
+            given: (1, 0),
+            hops: 0,
+            place: Some(place),
+            is_divisible: false,
+            reply: Box::new(move |(answer, _)| told.lock().push(answer)),
+        };
+        router.moved(pending, &[region(1, "", Some("m"), 6)]);
+        assert!(router.table().place_of(b"l").flow.is_closed(), "nobody is known to have it");
+        assert!(answers.lock().is_empty(), "{answers:?}");
+        router.learn(&[region(3, "k", Some("m"), 7)]);
+        assert_eq!(router.table().region_of(b"l").id, RegionId(3));
+        assert_eq!(*answers.lock(), [Err(Error::NoRegion)], "it went there: there is no store in this test");
     }
 }
