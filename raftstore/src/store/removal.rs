@@ -99,8 +99,12 @@ impl Worker {
             return;
         }
         if self.tombstone(region).is_some_and(|gone| to <= gone) {
-            let removal = Removal { region, replica: to };
-            return self.outbox.push(from, &StoreMessage::Removed(removal));
+            // The tombstone need not be durable yet. Whoever asks again and again waits once.
+            let (waiting, lsn) = (Waiting::Store(from, to), None);
+            if !self.graves.iter().any(|grave| grave.region == region && grave.waiting == waiting) {
+                self.graves.push(Grave { region, waiting, lsn });
+            }
+            return;
         }
         if self.shared.wal.stream(region.stream()).is_some_and(|info| info.damaged.is_some()) {
             return; // nobody can tell who was here

@@ -160,3 +160,20 @@ fn late_news_of_one_that_is_gone_drop_nothing_of_the_next() {
         "its birth has told the keeper to forget what was there"
     );
 }
+
+/// A late message for one that is gone may find its tombstone before that is durable.
+#[test]
+fn who_speaks_to_one_that_is_gone_hears_so_when_its_grave_is_durable() {
+    let mut world = World::new();
+    world.is_told(name(1));
+    let body = Body::Heartbeat { commit: Index(0), round: 0 };
+    let message = Message { from: ReplicaId::new(1, LEADERS), to: name(1), term: Term(1), body };
+    for _ in 0..3 {
+        world.worker().turn(NOW);
+        world.worker().bear_by_message(REGION, LEADERS, &message);
+    }
+    world.worker().turn(NOW);
+    assert!(world.confirmed().is_empty(), "it may come back with the next start");
+    world.settle();
+    assert_eq!(world.confirmed(), [name(1)], "once, however often it was asked");
+}
