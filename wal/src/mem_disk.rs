@@ -74,6 +74,14 @@ impl MemDisk {
         })
     }
 
+    /// What is certainly on the medium, and nothing of what was not synced: the worst that a crash can leave. The disk itself
+    /// goes on as it is. Changes with syncs only.
+    pub fn medium(&self) -> MemDisk {
+        let medium = self.fork();
+        medium.state.lock().crash(&mut |_| 0);
+        medium
+    }
+
     /// How many sectors and changes of names a crash would have to decide about.
     pub fn undecided(&self) -> u64 {
         let state = self.state.lock();

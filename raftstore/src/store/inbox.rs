@@ -259,6 +259,16 @@ impl Inboxes {
         self.unanswered.load(Ordering::Relaxed)
     }
 
+    pub(super) fn unanswered_bytes(&self) -> usize {
+        self.unanswered_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of frames in the fullest inbox.
+    pub(super) fn frame_bytes(&self) -> usize {
+        let bytes = |inbox: &Inbox| inbox.frame_bytes.load(Ordering::Relaxed);
+        self.workers.iter().map(bytes).max().unwrap_or(0)
+    }
+
     /// A worker took a frame out.
     pub(super) fn frame_taken(&self, worker: usize, bytes: usize) {
         self.workers[worker].frame_bytes.fetch_sub(bytes, Ordering::Relaxed);

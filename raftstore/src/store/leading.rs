@@ -180,6 +180,11 @@ impl Leading {
         };
     }
 
+    /// Bytes of what was taken and not proposed.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Whether anything can be proposed, now that everything through `applied` is applied.
     pub(super) fn has_proposals(&mut self, applied: Index) -> bool {
         self.change.take_if(|change| *change <= applied);

@@ -216,6 +216,13 @@ impl MemoryNetwork {
         self.state.lock().under_way.first_key_value().map(|((due, _), _)| *due)
     }
 
+    /// The way on which most bytes are: from where, to where, how many, and how many may be there.
+    pub fn fullest_queue(&self) -> Option<(StoreId, StoreId, usize, usize)> {
+        let state = self.state.lock();
+        let (ends, bytes) = state.queued_bytes.iter().max_by_key(|(_, bytes)| **bytes)?;
+        Some((ends.0, ends.1, *bytes, state.link(*ends).queue_bytes_max))
+    }
+
     /// What it did so far.
     pub fn counters(&self) -> MemoryCounters {
         self.state.lock().counters
