@@ -35,6 +35,7 @@ pub(super) struct Clients {
     moment: u64,
     pub(super) unknown: u64,
     refused: usize,
+    is_busy: bool,
 }
 
 struct Client {
@@ -71,6 +72,7 @@ impl Clients {
             moment: 0,
             unknown: 0,
             refused: 0,
+            is_busy: false,
         }
     }
 
@@ -79,6 +81,11 @@ impl Clients {
         let answered = |recorded: &&Recorded| recorded.operation.returned.is_some();
         let answered = self.operations.iter().filter(answered).count();
         Told { answered, refused: self.refused, timed_out: self.unknown }
+    }
+
+    /// Whether a store has had no room for their commands.
+    pub(super) fn were_too_many(&self) -> bool {
+        self.is_busy
     }
 
     pub(super) fn count(&self) -> usize {
@@ -241,6 +248,7 @@ impl Clients {
                 Err(error @ (Error::Busy | Error::DiskFull)) => {
                     recorded.is_void = true;
                     self.refused += usize::from(error == Error::DiskFull);
+                    self.is_busy |= error == Error::Busy;
                 }
                 Err(error) => {
                     wrong.get_or_insert(format!("{:?} was answered: {error}", recorded.operation.command));

@@ -247,7 +247,7 @@ impl World {
             });
             if is_noticed {
                 disk.flip_bit(name, offset, bit);
-                self.ledger.lock().damaged = Some(self.nodes[at].id);
+                self.ledger.lock().invariants.damaged(self.nodes[at].id);
                 self.damages += 1;
                 return;
             }
@@ -287,7 +287,7 @@ impl World {
             duplicate_per_million: self.chance.pick(&[0, 50_000, 300_000]),
             delay_ticks: 0..=self.chance.pick(&[0, 5, 60]),
             reorder: self.chance.one_in(2),
-            ..Link::default()
+            ..self.settings.link.clone()
         };
         self.network.set_every_link(link);
     }

@@ -9,6 +9,7 @@ mod clients;
 mod clock;
 mod faults;
 pub mod full_disks;
+mod invariants;
 mod ledger;
 pub mod linear;
 pub mod many;

@@ -163,6 +163,7 @@ impl World {
         }
         let lost = self.nodes[at].id;
         self.note(&format!("{lost} is lost"));
+        self.ledger.lock().invariants.lost(lost);
         self.moves.lost.push((lost, at));
         self.moves.lost_at = self.now;
         let name = StoreId(FIRST_NEW_NAME + self.moves.lost.len() as u32);

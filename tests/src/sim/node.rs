@@ -106,6 +106,7 @@ impl Node {
             inboxes: inboxes.clone(),
             watcher: Arc::new(front.clone()),
         };
+        ledger.lock().invariants.begins(self.id, self.power.log_disk().clone(), settings.right_log());
         // A store whose power went while it was made is made again; one that is there is left alone.
         ledger.lock().is_opening = true;
         let parts = StoreParts::open(config, disks, around, self.births.clone());
@@ -118,6 +119,11 @@ impl Node {
         self.receiver = Some(receiver.clone());
         network.attach(self.id, receiver);
         Ok(())
+    }
+
+    /// What bounds what it holds.
+    pub(super) fn limits(&self, settings: &Settings) -> StoreConfig {
+        settings.store(StoreConfig::new(self.id, Life(self.life), 0))
     }
 
     /// Whether it is running and gets time.

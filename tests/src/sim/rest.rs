@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use skep_engine::RegionDescriptor;
 use skep_raftstore::ids::RegionId;
 
 use super::linear::Verdict;
 use super::world::World;
-use super::{Violation, linear, ordered};
+use super::{Violation, invariants, linear, ordered};
 
 /// After the faults everything must have been answered within so many ticks (40 s): elections, retries and the longest
 /// wait of a snapshot included.
@@ -86,19 +85,10 @@ impl World {
     fn gap(&self, at: usize) -> Option<String> {
         let status = self.nodes[at].parts.as_ref()?.region_status();
         let described = status.iter().map(|status| RegionDescriptor::decode(&status.description));
-        let mut regions = match described.collect::<Result<Vec<_>, _>>() {
-            Ok(regions) => regions,
-            Err(error) => return Some(format!("a description is {error}")),
-        };
-        regions.sort_by(|a, b| a.start.cmp(&b.start));
-        let mut next = Some(Bytes::new());
-        for region in &regions {
-            if next.as_ref() != Some(&region.start) {
-                return Some(format!("{next:?} should come next, {:?} does", region.start));
-            }
-            next.clone_from(&region.end);
+        match described.collect::<Result<Vec<_>, _>>() {
+            Ok(regions) => invariants::gap(regions.iter().collect()),
+            Err(error) => Some(format!("a description is {error}")),
         }
-        next.map(|next| format!("nobody has {next:?}"))
     }
 
     fn is_at_rest(&self, region: RegionId) -> bool {

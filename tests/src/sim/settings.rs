@@ -35,6 +35,24 @@ impl Default for Plan {
     }
 }
 
+/// One seed in so many has tight limits.
+const TIGHT_EVERY: u64 = 16;
+/// And this is what they are about: a few of the longest commands.
+const TIGHT_BYTES: usize = 8 << 10;
+/// The same for the network, which has no way to send what is longer.
+const TIGHT_QUEUE_BYTES: usize = 64 << 10;
+
+fn tight(config: StoreConfig) -> StoreConfig {
+    StoreConfig {
+        inbox_bytes_max: TIGHT_BYTES,
+        // Of the two kinds of clients, only those that read reach this, and only where nothing is answered for a while.
+        unanswered_max: 64,
+        unanswered_bytes_max: TIGHT_BYTES / 2,
+        proposals_bytes_max: TIGHT_BYTES / 4,
+        ..config
+    }
+}
+
 /// What one run does.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -52,11 +70,17 @@ pub(super) struct Settings {
     pub(super) sync_percent: u64,
     pub(super) workers: usize,
     pub(super) link: Link,
+    /// Whether stores and network hold little for others, so that their limits are reached.
+    pub(super) is_tight: bool,
 }
 
 impl Settings {
-    pub(super) fn draw(chance: &mut Chance, plan: &Plan) -> Settings {
+    pub(super) fn draw(seed: u64, chance: &mut Chance, plan: &Plan) -> Settings {
+        // Not drawn: what all other seeds do stays what it is.
+        let is_tight = seed % TIGHT_EVERY == TIGHT_EVERY / 2;
+        let queue_bytes_max = if is_tight { TIGHT_QUEUE_BYTES } else { Link::default().queue_bytes_max };
         let link = Link {
+            queue_bytes_max,
             loss_per_million: chance.pick(&[0, 0, 2_000, 20_000]),
             duplicate_per_million: chance.pick(&[0, 10_000]),
             delay_ticks: chance.pick(&[0..=0, 0..=2, 1..=5]),
@@ -76,10 +100,12 @@ impl Settings {
             sync_percent: chance.pick(&[100, 50, 15]),
             workers: chance.pick(&[1, 1, 2]),
             link,
+            is_tight,
         }
     }
 
     pub(super) fn store(&self, config: StoreConfig) -> StoreConfig {
+        let config = if self.is_tight { tight(config) } else { config };
         StoreConfig {
             workers: self.workers,
             checkpoint_log_bytes: self.checkpoint_log_bytes,
@@ -95,10 +121,11 @@ impl Settings {
     }
 
     pub(super) fn log(&self) -> WalConfig {
-        WalConfig {
-            segment_bytes: self.segment_bytes,
-            mutant: self.plan.wrong.and_then(Wrong::wal),
-            ..WalConfig::small()
-        }
+        WalConfig { mutant: self.plan.wrong.and_then(Wrong::wal), ..self.right_log() }
+    }
+
+    /// How the log is laid out, whatever is built wrong in it.
+    pub(super) fn right_log(&self) -> WalConfig {
+        WalConfig { segment_bytes: self.segment_bytes, ..WalConfig::small() }
     }
 }

@@ -80,6 +80,8 @@ situations! {
     SyncFailed, Any, "a sync failed and the store restarted";
     /// A client is told that there is no room.
     DiskFull, Any, "a full disk refused writes";
+    /// A client is told that its store has too much that is not answered.
+    Busy, Any, "a store had no room for more commands";
     /// The log reports that it cut a torn frame.
     TornTail, Any, "a torn tail was repaired";
     /// The power goes again before a store is open.

@@ -27,8 +27,7 @@ pub(super) struct Receiving {
 impl Transport for Sending {
     fn send(&self, to: StoreId, lane: Lane, frame: Bytes) -> bool {
         if let Ok(messages) = wire::decode(frame.clone()) {
-            let sightings = &mut self.ledger.lock().sightings;
-            messages.iter().for_each(|message| sightings.leaves(self.store, to, message));
+            self.ledger.lock().leaves(self.store, to, frame.len(), &messages);
         }
         self.transport.send(to, lane, frame)
     }

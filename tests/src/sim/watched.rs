@@ -42,12 +42,13 @@ struct Watched {
 impl Watched {
     fn answers(&self, body: &Bytes, reply: &Bytes) {
         if let Some((key, version)) = by_hand::carried_out(body, reply) {
-            self.ledger.lock().answers(self.region, key, version);
+            self.ledger.lock().invariants.answers(self.region, key, version);
         }
     }
 
     fn tell(&self) {
-        self.ledger.lock().stands(self.store, self.region, self.machine.applied(), self.machine.digest());
+        let (at, digest) = (self.machine.applied(), self.machine.digest());
+        self.ledger.lock().invariants.stands(self.store, self.region, at, digest);
     }
 }
 
@@ -72,7 +73,7 @@ impl StateMachine for Watched {
     fn take_children(&mut self) -> Vec<Child> {
         let watch = |child: Child| {
             let (region, at, digest) = (child.region, child.machine.applied(), child.machine.digest());
-            self.ledger.lock().split_off(self.store, region, at, digest);
+            self.ledger.lock().split_off(self.store, (region, at, digest), &child.genesis);
             let ledger = self.ledger.clone();
             let machine = Watched { store: self.store, region, machine: child.machine, ledger };
             Child { machine: Box::new(machine), ..child }
@@ -81,7 +82,11 @@ impl StateMachine for Watched {
     }
 
     fn take_description(&mut self) -> Option<Bytes> {
-        self.machine.take_description()
+        let description = self.machine.take_description();
+        if let Some(description) = &description {
+            self.ledger.lock().invariants.described(description);
+        }
+        description
     }
 
     fn read(&mut self, query: &Bytes) -> Bytes {

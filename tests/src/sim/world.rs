@@ -51,7 +51,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, plan: &Plan, is_told: bool) -> World {
         let mut chance = Chance::new(seed);
-        let settings = Settings::draw(&mut chance, plan);
+        let settings = Settings::draw(seed, &mut chance, plan);
         // Where replicas move, one store has none of each region.
         let stores = if plan.moves { REPLICAS + 1 } else { REPLICAS };
         let ids: Vec<StoreId> = (1..=stores as u32).map(StoreId).collect();
@@ -64,12 +64,14 @@ impl World {
         let nodes = nodes.collect();
         let network = MemoryNetwork::new(chance.bits());
         network.set_every_link(settings.link.clone());
+        let mut ledger = Ledger::default();
+        ledger.invariants.begin(&regions);
         World {
             now: 0,
             nodes,
             network,
             clients: Clients::new(settings.keys, settings.clients, stores),
-            ledger: Arc::default(),
+            ledger: Arc::new(Mutex::new(ledger)),
             moves: Moves::new(&regions),
             is_healed: false,
             disk_frees_at: vec![u64::MAX; stores],
@@ -121,6 +123,9 @@ impl World {
         if self.clients.told().refused > 0 {
             self.mark(Situation::DiskFull);
         }
+        if self.clients.were_too_many() {
+            self.mark(Situation::Busy);
+        }
         self.explain()
     }
 
@@ -142,6 +147,7 @@ impl World {
         if self.settings.plan.moves {
             self.move_on();
         }
+        self.ledger.lock().invariants.under_way(&self.network);
         for round in 0..SLICES_PER_TICK * self.nodes.len() as u64 {
             if round % SLICES_PER_TICK == 0 {
                 self.network.step(Tick(self.now));
@@ -227,8 +233,10 @@ impl World {
             self.nodes[at].has_failed = true;
             self.replace_process(at);
         } else if had_turn {
-            let status = parts.region_status();
+            let (status, holds) = (parts.region_status(), parts.footprint());
             self.look_at(id, status);
+            let limits = self.nodes[at].limits(&self.settings);
+            self.ledger.lock().invariants.holds(id, &holds, &limits);
         }
         self.check_ledger()
     }
@@ -239,8 +247,7 @@ impl World {
         if !ledger.sightings.is_news(store, &status) {
             return;
         }
-        let elected: Vec<&RegionStatus> = status.iter().filter(|status| ledger.saw(store, status)).collect();
-        ledger.hosts(store, &status);
+        let elected = ledger.saw(store, &status);
         drop(ledger);
         for status in elected {
             self.note(&format!("{store} leads {} in term {}", status.region, status.term.0));
@@ -254,6 +261,7 @@ impl World {
         let Some(parts) = &self.nodes[at].parts else { return };
         let is_stalled = parts.counters().lanes_stalled.load(Ordering::Relaxed) > 0;
         let mut ledger = self.ledger.lock();
+        ledger.invariants.slice_done();
         if matches!(slice, Slice::Sync) {
             ledger.sightings.synced(self.nodes[at].id);
         }
@@ -299,7 +307,7 @@ impl World {
     }
 
     fn check_ledger(&mut self) -> Result<(), Violation> {
-        let broken = self.ledger.lock().broken.take();
+        let broken = self.ledger.lock().invariants.broken();
         broken.map_or(Ok(()), |what| self.broken(what))
     }
 
