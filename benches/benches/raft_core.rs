@@ -43,6 +43,8 @@ impl Replica {
         out.extend(self.effects.send.drain(..));
         for want in self.effects.replicate.drain(..) {
             let entries = self.log[want.prev.index.0 as usize..want.last.0 as usize].to_vec();
+            let bytes = entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum();
+            assert!(self.raft.sent(&want, want.last, bytes), "the window is never full");
             let body = Body::Append { prev: want.prev, commit: want.commit, entries };
             out.push_back(Message { from: self.raft.id(), to: want.to, term: want.term, body });
         }
@@ -69,6 +71,8 @@ impl Group {
                 heartbeat_ticks: 25,
                 inflight_messages_max: 256,
                 entries_per_message_max: 4096,
+                inflight_bytes_max: 16 << 20,
+                uncommitted_bytes_max: 64 << 20,
                 rank: 0,
                 lease_ticks: 0,
                 seed: id.0,

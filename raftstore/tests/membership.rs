@@ -9,7 +9,9 @@ mod words;
 
 #[test]
 fn a_store_that_is_away_holds_the_log_for_so_many_bytes_and_then_gets_a_snapshot() {
-    let mut world = World::with_tail(u64::MAX, 1024);
+    let mut world = World::with(|config| {
+        (config.log_tail_entries, config.log_tail_bytes) = (u64::MAX, 1024);
+    });
     world.crash(3);
     // Whoever leads now has never heard from the third store.
     let leader = world.leader();

@@ -9,7 +9,7 @@ mod words;
 
 /// Three stores that hold some words; the power of the third is gone.
 fn world() -> World {
-    let mut world = World::with_tail(u64::MAX, u64::MAX);
+    let mut world = World::with(|config| config.log_tail_entries = u64::MAX);
     for word in ["bee", "wasp", "moth"] {
         world.write(1, word);
     }

@@ -5,6 +5,8 @@ use crate::raft::{self, Membership, ReplicaId};
 
 /// Messages with entries on their way to one follower at the same time.
 const INFLIGHT_MESSAGES_MAX: usize = 64;
+/// And bytes of these entries.
+const INFLIGHT_BYTES_MAX: u64 = 16 << 20;
 /// Spreads the groups of one process over the range of election timeouts.
 const GROUP_SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -25,6 +27,7 @@ pub struct RaftConfig {
     election_timeout: (u32, u32),
     heartbeat_interval: u32,
     max_batch: usize,
+    max_uncommitted_bytes: u64,
     snapshot_threshold: usize,
     snapshot_threshold_bytes: u64,
     log_tail: u64,
@@ -49,6 +52,7 @@ impl RaftConfig {
             election_timeout: (10, 20),
             heartbeat_interval: 3,
             max_batch: 64,
+            max_uncommitted_bytes: 64 << 20,
             snapshot_threshold: 0,
             snapshot_threshold_bytes: 0,
             log_tail: 1024,
@@ -97,6 +101,11 @@ impl RaftConfig {
     /// How many entries go into one message, at least one. A message is also limited in bytes.
     pub fn with_max_batch(self, entries: usize) -> RaftConfig {
         RaftConfig { max_batch: entries.max(1), ..self }
+    }
+
+    /// How many bytes of commands may be proposed and not committed: beyond, a leader says that it is busy.
+    pub fn with_max_uncommitted_bytes(self, bytes: u64) -> RaftConfig {
+        RaftConfig { max_uncommitted_bytes: bytes.max(1), ..self }
     }
 
     /// After how many applied entries a snapshot is asked for; zero for never.
@@ -170,6 +179,11 @@ impl RaftConfig {
         self.max_batch
     }
 
+    /// Bytes of commands that may be proposed and not committed.
+    pub const fn max_uncommitted_bytes(&self) -> u64 {
+        self.max_uncommitted_bytes
+    }
+
     /// After how many applied entries a snapshot is asked for.
     pub const fn snapshot_threshold(&self) -> usize {
         self.snapshot_threshold
@@ -219,6 +233,8 @@ impl RaftConfig {
             heartbeat_ticks: u64::from(self.heartbeat_interval),
             inflight_messages_max: INFLIGHT_MESSAGES_MAX,
             entries_per_message_max: self.max_batch as u64,
+            inflight_bytes_max: INFLIGHT_BYTES_MAX,
+            uncommitted_bytes_max: self.max_uncommitted_bytes,
             rank: self.rank,
             lease_ticks: u64::from(self.lease),
             seed: self.seed ^ self.group.wrapping_mul(GROUP_SPREAD),

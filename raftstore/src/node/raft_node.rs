@@ -316,5 +316,6 @@ pub(super) fn refused(refusal: ProposeRefusal) -> Error {
         ProposeRefusal::NotLeader(leader) => Error::NotLeader { leader: leader.map(|leader| leader.0) },
         ProposeRefusal::Transferring => Error::Busy { why: "leadership is being handed over" },
         ProposeRefusal::NotReady => Error::Busy { why: "this leader has not applied its first entry" },
+        ProposeRefusal::Busy => Error::Busy { why: "too much is proposed and not committed" },
     }
 }

@@ -100,7 +100,7 @@ impl<L: RaftLog> RaftNode<L> {
     /// core names the rest again.
     fn replicate(&mut self, wanted: &[Replicate], actions: &mut Vec<Action>) -> Result<bool> {
         let mut read: Option<(Replicate, Vec<Entry>)> = None;
-        let mut cut: Vec<ReplicaId> = Vec::new();
+        let (mut cut, mut is_short): (Vec<ReplicaId>, bool) = (Vec::new(), false);
         for want in wanted {
             if cut.contains(&want.to) {
                 continue;
@@ -113,16 +113,17 @@ impl<L: RaftLog> RaftNode<L> {
                 None => self.entries_for(want)?,
             };
             let through = entries.last().map_or(want.prev.index, |entry| entry.index);
-            if through != want.last {
-                self.raft.sent(want.to, through);
+            let bytes = entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum();
+            if !self.raft.sent(want, through, bytes) {
                 cut.push(want.to);
             }
+            is_short |= through != want.last;
             let body = Body::Append { prev: want.prev, commit: want.commit, entries: entries.clone() };
             let from = self.raft.id();
             self.post(raft::Message { from, to: want.to, term: want.term, body }, actions);
             read = Some((*want, entries));
         }
-        Ok(!cut.is_empty())
+        Ok(is_short)
     }
 
     fn entries_for(&self, want: &Replicate) -> Result<Vec<Entry>> {

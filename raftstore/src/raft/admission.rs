@@ -48,7 +48,7 @@ impl Raft {
     /// Whether `from` may say such a thing. Who is no member, as far as is known here, may still lead or have been added since;
     /// only its answers would be counted, and must not be.
     fn may_say(&self, from: ReplicaId, term: Term, body: &Body) -> bool {
-        let is_known_leader = self.leader == Some(from) && term == self.hard.term;
+        let is_known_leader = self.leader() == Some(from) && term == self.hard.term;
         match body {
             Body::PreVote { .. }
             | Body::Vote { .. }

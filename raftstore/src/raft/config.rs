@@ -4,8 +4,8 @@ use super::membership::Membership;
 use super::memberships::Brought;
 use super::types::{HardState, Index, LogPos, ReplicaId, Term};
 
-/// The knobs of one replica. All times are in ticks. What does not fit (times and entries into 32 bits, messages into
-/// 16) is taken for the largest that does.
+/// The knobs of one replica. All times are in ticks. What does not fit (times, entries and bytes into 32 bits, messages
+/// into 16) is taken for the largest that does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Who this is.
@@ -21,6 +21,12 @@ pub struct Config {
     pub inflight_messages_max: usize,
     /// Entries in one message; what is longer is sent as several.
     pub entries_per_message_max: u64,
+    /// Bytes of entries on their way to one follower, and one message more; beyond, its entries wait in the log. Counted as
+    /// [`Raft::sent`](super::Raft::sent) says.
+    pub inflight_bytes_max: u64,
+    /// Bytes of entries that a leader has proposed and that are not committed: once there are so many, it takes no more
+    /// ([`ProposeRefusal::Busy`](super::ProposeRefusal::Busy)).
+    pub uncommitted_bytes_max: u64,
     /// Who is to lead rather: a replica waits longer for a leader by the range of election timeouts for each rank above zero, so that
     /// those of a lower rank campaign before it if they can. A preference only: it counts for no vote, and displaces no leader.
     pub rank: u8,
@@ -43,6 +49,8 @@ pub(super) struct Knobs {
     inflight_messages_max: u16,
     rank: u8,
     entries_per_message_max: u32,
+    inflight_bytes_max: u32,
+    uncommitted_bytes_max: u32,
     lease_ticks: u32,
 }
 
@@ -58,6 +66,8 @@ impl Knobs {
             inflight_messages_max: u16::try_from(config.inflight_messages_max).unwrap_or(u16::MAX).max(1),
             rank: config.rank,
             entries_per_message_max: fitting(config.entries_per_message_max).max(1),
+            inflight_bytes_max: fitting(config.inflight_bytes_max).max(1),
+            uncommitted_bytes_max: fitting(config.uncommitted_bytes_max).max(1),
             lease_ticks: if config.lease_ticks < config.election_ticks_min {
                 fitting(config.lease_ticks)
             } else {
@@ -85,6 +95,14 @@ impl Knobs {
 
     pub(super) const fn inflight_messages_max(&self) -> usize {
         self.inflight_messages_max as usize
+    }
+
+    pub(super) fn inflight_bytes_max(&self) -> u64 {
+        self.inflight_bytes_max.into()
+    }
+
+    pub(super) fn uncommitted_bytes_max(&self) -> u64 {
+        self.uncommitted_bytes_max.into()
     }
 
     pub(super) fn rank(&self) -> u64 {

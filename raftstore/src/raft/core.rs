@@ -30,13 +30,15 @@ pub struct Raft {
     pub(super) hard: HardState,
     pub(super) durable: Durable,
     pub(super) state: State,
-    pub(super) leader: Option<ReplicaId>,
+    /// Means something if `knows_leader`; in two parts, which takes less room.
+    pub(super) known_leader: ReplicaId,
     pub(super) commit: Index,
     pub(super) applied: Index,
     pub(super) handed: Index,
     pub(super) blank: bool,
     /// Means something while it is blank only.
     pub(super) unborn: bool,
+    pub(super) knows_leader: bool,
     pub(super) witness: bool,
     pub(super) timer: ElectionTimer,
     /// None of them happened where there are none, which is almost everywhere.
@@ -87,7 +89,8 @@ impl Raft {
             hard,
             durable,
             state: State::Follower,
-            leader: None,
+            known_leader: config.id,
+            knows_leader: false,
             commit: applied.max(start.committed.min(last)),
             applied,
             handed: applied,
@@ -148,7 +151,8 @@ impl Raft {
 
     /// Appends `payloads` to a leader's log, in order, and empties the vector. The answer is the index of the first.
     ///
-    /// An entry is in the log for good only when it comes back through `fx.apply` with this leader's term.
+    /// An entry is in the log for good only when it comes back through `fx.apply` with this leader's term. While
+    /// `uncommitted_bytes_max` of what was proposed before are not committed, nothing is taken.
     pub fn propose(
         &mut self,
         _now: Tick,
@@ -156,6 +160,9 @@ impl Raft {
         fx: &mut Effects,
     ) -> Result<Index, ProposeRefusal> {
         self.may_propose()?;
+        if self.proposal_room() == 0 {
+            return Err(ProposeRefusal::Busy);
+        }
         debug_assert!(payloads.iter().all(|payload| payload.kind() != EntryKind::Membership));
         let first = self.log.last().index.next();
         self.append_own(payloads.drain(..), fx);
@@ -174,12 +181,17 @@ impl Raft {
 
     /// Adds entries to a leader's own log.
     pub(super) fn append_own(&mut self, payloads: impl ExactSizeIterator<Item = Payload>, fx: &mut Effects) {
-        let (term, mut index) = (self.hard.term, self.log.last().index);
+        let (term, mut index, mut bytes) = (self.hard.term, self.log.last().index, 0);
         self.log.extend(term, payloads.len() as u64);
         fx.append.extend(payloads.map(|payload| {
             index = index.next();
+            bytes += payload.bytes().len() as u64;
             Entry { index, term, payload }
         }));
+        let bytes_max = self.config.uncommitted_bytes_max();
+        if let State::Leader(leading) = &mut self.state {
+            leading.uncommitted.add(index, bytes, bytes_max);
+        }
     }
 
     /// Says `body` to `to`, as soon as the term it is said in is durable.
@@ -205,20 +217,26 @@ impl Raft {
         *count = count.saturating_add(1);
     }
 
+    pub(super) fn set_leader(&mut self, leader: Option<ReplicaId>) {
+        self.knows_leader = leader.is_some();
+        self.known_leader = leader.unwrap_or(self.known_leader);
+    }
+
     pub(super) fn leading(&self) -> Result<&Leading, ProposeRefusal> {
         match &self.state {
             State::Leader(leading) => Ok(leading),
             State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
-                Err(ProposeRefusal::NotLeader(self.leader))
+                Err(ProposeRefusal::NotLeader(self.leader()))
             }
         }
     }
 
     pub(super) fn leading_mut(&mut self) -> Result<&mut Leading, ProposeRefusal> {
+        let leader = self.leader();
         match &mut self.state {
             State::Leader(leading) => Ok(leading),
             State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
-                Err(ProposeRefusal::NotLeader(self.leader))
+                Err(ProposeRefusal::NotLeader(leader))
             }
         }
     }

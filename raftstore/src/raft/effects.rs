@@ -40,9 +40,9 @@ pub struct Effects {
 
 /// Entries for one follower, named but not carried: the shell reads them from the log.
 ///
-/// There may be several for one follower; they join up. If the shell sends fewer entries than one names (a message has a
-/// limit in bytes), it says so with `Raft::sent`, drops the later ones for the same follower, and gives the group another
-/// turn: the next flush names the rest.
+/// There may be several for one follower; they join up. The shell says of each with `Raft::sent` what it has sent of it, and
+/// is told whether to go on. If it sends fewer entries than one names (a message has a limit in bytes), it drops the later
+/// ones for the same follower and gives the group another turn: the next flush names the rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Replicate {
     /// The follower.

@@ -31,7 +31,7 @@ impl Raft {
             return;
         }
         self.timer.restart(&self.config, now);
-        self.leader = None;
+        self.set_leader(None);
         self.state = State::PreCandidate(Box::new(Votes(vec![self.config.id])));
         let last = self.log.last();
         for voter in self.other_voters() {
@@ -42,7 +42,7 @@ impl Raft {
 
     /// Leads in the term that all replicas were born in, each with its vote for this one.
     pub(super) fn lead_from_birth(&mut self, now: Tick, fx: &mut Effects) {
-        let was_elected = self.hard.vote == Some(self.config.id) && self.leader.is_none();
+        let was_elected = self.hard.vote == Some(self.config.id) && self.leader().is_none();
         if self.may_campaign() && was_elected && matches!(self.state, State::Follower) {
             self.become_leader(now, fx);
         }
@@ -55,7 +55,7 @@ impl Raft {
         if !self.build.is(Mutant::CampaignsEarly) {
             self.durable.change_hard_state();
         }
-        self.leader = None;
+        self.set_leader(None);
         self.state = State::Candidate(Box::default());
         let last = self.log.last();
         for voter in self.other_voters() {
@@ -131,7 +131,7 @@ impl Raft {
 
     /// A leader hands over: no pre-vote, no waiting (3.10).
     pub(super) fn on_timeout_now(&mut self, now: Tick, from: ReplicaId, fx: &mut Effects) {
-        if self.leader == Some(from) && self.may_campaign() {
+        if self.leader() == Some(from) && self.may_campaign() {
             self.campaign(now, true, fx);
         }
     }
@@ -157,17 +157,17 @@ impl Raft {
         if leader.is_some() || !matches!(self.state, State::Follower) {
             self.timer.restart(&self.config, now);
         }
-        self.leader = leader;
+        self.set_leader(leader);
         self.state = State::Follower;
     }
 
     /// Takes note of a sign of life of the leader of this term. False if there cannot be one.
     pub(super) fn follow(&mut self, now: Tick, leader: ReplicaId) -> bool {
-        if matches!(self.state, State::Leader(_)) || self.leader.is_some_and(|known| known != leader) {
+        if matches!(self.state, State::Leader(_)) || self.leader().is_some_and(|known| known != leader) {
             self.refuse(|refusals| &mut refusals.second_leader);
             return false;
         }
-        if self.leader.is_none() {
+        if self.leader().is_none() {
             self.become_follower(now, self.hard.term, Some(leader));
         }
         self.timer.heard(now);
@@ -180,7 +180,9 @@ impl Raft {
             return false;
         }
         let heard = now.since(self.timer.since) < self.config.election_ticks_min();
-        matches!(self.state, State::Leader(_)) || (self.leader.is_some() && heard) || self.keeps_promise(now)
+        matches!(self.state, State::Leader(_))
+            || (self.leader().is_some() && heard)
+            || self.keeps_promise(now)
     }
 
     /// With leases: whether a leader that was heard here, whoever has led since, may still answer reads because of it.
@@ -201,7 +203,7 @@ impl Raft {
     fn may_vote_for(&self, candidate: ReplicaId) -> bool {
         match self.hard.vote {
             Some(vote) => vote == candidate || self.build.is(Mutant::VotesAgain),
-            None => self.leader.is_none(),
+            None => self.leader().is_none(),
         }
     }
 
@@ -236,7 +238,7 @@ impl Raft {
         let last = self.log.last().index;
         let others = self.membership().all().into_iter().filter(|&id| id != self.config.id);
         self.state = State::Leader(Box::new(Leading::new(others, last, self.config.heartbeat_ticks(), now)));
-        self.leader = Some(self.config.id);
+        self.set_leader(Some(self.config.id));
         if self.build.is(Mutant::NoOpLeftOut) && self.commit == last {
             return;
         }
@@ -324,6 +326,8 @@ mod tests {
                 heartbeat_ticks: 25,
                 inflight_messages_max: 1,
                 entries_per_message_max: 1,
+                inflight_bytes_max: 16 << 20,
+                uncommitted_bytes_max: 64 << 20,
                 rank: 0,
                 lease_ticks: 0,
                 seed: 1,

@@ -75,6 +75,8 @@ pub enum ProposeRefusal {
     Transferring,
     /// The leader has not applied its own no-op yet: try again a little later.
     NotReady,
+    /// As much as may be is proposed and not committed: try again when something is.
+    Busy,
 }
 
 /// How many messages were refused, by reason. None of them changed anything.

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::read::Reads;
 use super::transfer::Transfer;
 use super::types::{Index, ReplicaId, Tick};
+use super::uncommitted::Uncommitted;
 
 /// A leader's state. Dropped as a whole when it stops leading.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(super) struct Leading {
     /// The first entry of its term.
     pub(super) noop: Index,
     pub(super) heartbeat_at: Tick,
+    pub(super) uncommitted: Uncommitted,
     pub(super) reads: Reads,
     pub(super) lease: Lease,
     pub(super) transfer: Option<Transfer>,
@@ -31,6 +33,7 @@ impl Leading {
             progress: others.map(|id| Progress::new(id, last, now)).collect(),
             noop: last.next(),
             heartbeat_at: now.after(heartbeat_ticks),
+            uncommitted: Uncommitted::default(),
             reads: Reads::default(),
             lease: Lease::default(),
             transfer: None,

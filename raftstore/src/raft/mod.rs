@@ -106,6 +106,7 @@ mod snapshot;
 mod transfer;
 mod types;
 mod unborn;
+mod uncommitted;
 mod view;
 mod witness;
 

@@ -6,15 +6,16 @@ use super::types::{Index, ReplicaId, Tick};
 
 /// What a leader knows of one follower.
 ///
-/// Invariants: `matched < next`; nothing is in flight except while replicating.
+/// Invariants: `matched < next`; while a snapshot is awaited nothing is in flight, and while probing one message at most.
 #[derive(Debug)]
 pub struct Progress {
     pub(super) id: ReplicaId,
     matched: Index,
     next: Index,
     pub(super) pace: Pace,
-    /// The last index of each message on its way.
-    inflight: VecDeque<Index>,
+    /// The messages with entries on their way, in order.
+    inflight: VecDeque<Flight>,
+    inflight_bytes: u64,
     /// Since when what is in flight is unanswered.
     unanswered_since: Tick,
     pub(super) heard: Tick,
@@ -23,6 +24,14 @@ pub struct Progress {
     told: Index,
     /// The newest round of reads that it echoed.
     pub(super) round: u64,
+}
+
+/// A message with entries on its way.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    last: Index,
+    /// Zero until the shell has sent it.
+    bytes: u32,
 }
 
 /// How entries are sent to one follower.
@@ -47,6 +56,7 @@ impl Progress {
             next: leader_last.next(),
             pace: Pace::Probe { waiting: false },
             inflight: VecDeque::new(),
+            inflight_bytes: 0,
             unanswered_since: now,
             heard: now,
             entries_sent: Tick(0),
@@ -80,11 +90,18 @@ impl Progress {
         self.inflight.len()
     }
 
+    /// How many bytes of entries are on their way to it, as far as the shell has said.
+    pub const fn inflight_bytes(&self) -> u64 {
+        self.inflight_bytes
+    }
+
     /// Whether a message may leave now, in a log that ends at `last`.
-    pub(super) fn may_send(&self, last: Index, inflight_max: usize) -> bool {
+    pub(super) fn may_send(&self, last: Index, inflight_max: usize, bytes_max: u64) -> bool {
         match self.pace {
             Pace::Probe { waiting } => !waiting,
-            Pace::Replicate => self.next <= last && self.inflight.len() < inflight_max,
+            Pace::Replicate => {
+                self.next <= last && self.inflight.len() < inflight_max && self.inflight_bytes < bytes_max
+            }
             Pace::Snapshot => false,
         }
     }
@@ -102,29 +119,57 @@ impl Progress {
     pub(super) fn send(&mut self, now: Tick, through: Index) {
         self.entries_sent = now;
         match &mut self.pace {
-            Pace::Probe { waiting } => *waiting = true,
+            Pace::Probe { waiting } => {
+                *waiting = true;
+                self.land_all();
+            }
             Pace::Replicate => {
                 if self.inflight.is_empty() {
                     self.unanswered_since = now;
                 }
-                self.inflight.push_back(through);
                 self.next = through.next();
             }
-            Pace::Snapshot => {}
+            Pace::Snapshot => return,
         }
+        self.inflight.push_back(Flight { last: through, bytes: 0 });
     }
 
-    /// Less left than was said: only what is not above `through`.
-    pub(super) fn cut(&mut self, through: Index) {
-        let through = through.max(self.matched);
-        if self.pace != Pace::Replicate || through >= self.next {
-            return;
+    /// The message that was to carry everything after `prev` through `last` has left, with everything through `through` and
+    /// so many bytes. Whether those after it may leave as well; if not, they are taken back.
+    pub(super) fn sent(
+        &mut self,
+        prev: Index,
+        last: Index,
+        through: Index,
+        bytes: u64,
+        bytes_max: u64,
+    ) -> bool {
+        let Ok(at) = self.inflight.binary_search_by_key(&last, |flight| flight.last) else { return false };
+        let flight = &mut self.inflight[at];
+        self.inflight_bytes -= u64::from(flight.bytes);
+        *flight = Flight { last: through, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
+        self.inflight_bytes += u64::from(flight.bytes);
+        if through == last && self.inflight_bytes < bytes_max {
+            return true;
         }
-        while self.inflight.pop_back_if(|last| *last > through).is_some() {}
-        if through > self.matched && self.inflight.back() != Some(&through) {
-            self.inflight.push_back(through);
+        self.take_back_after(if through == prev { at } else { at + 1 });
+        match &mut self.pace {
+            Pace::Probe { waiting } => *waiting = through != prev,
+            Pace::Replicate => self.next = through.next(),
+            Pace::Snapshot => {}
         }
-        self.next = through.next();
+        false
+    }
+
+    fn take_back_after(&mut self, count: usize) {
+        let bytes: u64 = self.inflight.drain(count..).map(|flight| u64::from(flight.bytes)).sum();
+        self.inflight_bytes -= bytes;
+    }
+
+    /// Nothing is on its way any more.
+    fn land_all(&mut self) {
+        self.inflight.clear();
+        self.inflight_bytes = 0;
     }
 
     /// It holds everything through `matched`. `first` is where the leader's log begins.
@@ -133,7 +178,9 @@ impl Progress {
             self.matched = matched;
             self.unanswered_since = now;
         }
-        while self.inflight.pop_front_if(|last| *last <= matched).is_some() {}
+        while let Some(flight) = self.inflight.pop_front_if(|flight| flight.last <= matched) {
+            self.inflight_bytes -= u64::from(flight.bytes);
+        }
         let agreed = match self.pace {
             // An older acknowledgement says nothing about the place that is being probed.
             Pace::Probe { .. } => matched.next() >= self.next,
@@ -143,8 +190,9 @@ impl Progress {
         if self.pace == Pace::Snapshot && agreed {
             self.next = self.matched.next();
         }
-        if agreed {
+        if agreed && self.pace != Pace::Replicate {
             self.pace = Pace::Replicate;
+            self.land_all();
         }
         self.next = self.next.max(self.matched.next());
     }
@@ -162,12 +210,12 @@ impl Progress {
     pub(super) fn probe(&mut self, next: Index, waiting: bool) {
         self.next = next.max(self.matched.next());
         self.pace = Pace::Probe { waiting };
-        self.inflight.clear();
+        self.land_all();
     }
 
     pub(super) fn await_snapshot(&mut self) {
         self.pace = Pace::Snapshot;
-        self.inflight.clear();
+        self.land_all();
     }
 
     /// It is alive. If nothing of what is on its way was answered for as long as `patience`, it is taken for lost.

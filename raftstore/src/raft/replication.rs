@@ -14,13 +14,19 @@ use super::quorum;
 use super::types::{Index, LogPos, ReplicaId, Term, Tick};
 
 impl Raft {
-    /// The shell sent fewer entries to `to` than a [`Replicate`] named: only those through `through`.
-    pub fn sent(&mut self, to: ReplicaId, through: Index) {
-        if let Ok(leading) = self.leading_mut()
-            && let Some(follower) = leading.progress_mut(to)
-        {
-            follower.cut(through);
+    /// The shell has sent what a [`Replicate`] of this turn's effects named, or the part of it through `through`
+    /// (`wanted.prev` if nothing at all): so many bytes. Call it for each, in their order. False if the later ones for the
+    /// same follower must not be sent: fewer entries left than were named, or as many bytes are on their way as may be. They
+    /// are named again when there is room.
+    pub fn sent(&mut self, wanted: &Replicate, through: Index, bytes: u64) -> bool {
+        let bytes_max = self.config.inflight_bytes_max();
+        let (prev, last) = (wanted.prev.index, wanted.last);
+        if prev == last {
+            return true; // news, without entries
         }
+        let Ok(leading) = self.leading_mut() else { return false };
+        let follower = leading.progress_mut(wanted.to);
+        follower.is_some_and(|follower| follower.sent(prev, last, through, bytes, bytes_max))
     }
 
     pub(super) fn on_accepted(&mut self, now: Tick, from: ReplicaId, matched: Index) {
@@ -104,6 +110,7 @@ impl Raft {
         self.send_heartbeats(wanted, fx);
         self.durable.rest();
         if let Ok(leading) = self.leading_mut() {
+            leading.uncommitted.rest();
             leading.heartbeat_at = now.after(interval);
         }
     }
@@ -179,6 +186,10 @@ impl Raft {
         if held >= leading.noop || self.build.is(Mutant::CountsOldTerms) {
             self.raise_commit(held);
         }
+        let commit = self.commit;
+        if let Ok(leading) = self.leading_mut() {
+            leading.uncommitted.committed(commit);
+        }
     }
 
     fn replicate(&mut self, now: Tick, fx: &mut Effects) {
@@ -215,7 +226,7 @@ impl Feed<'_> {
     /// Names everything that may be sent to `follower` now.
     fn serve(&self, follower: &mut Progress, fx: &mut Effects) {
         let last = self.last_for(follower.id);
-        while follower.may_send(last, self.knobs.inflight_messages_max()) {
+        while follower.may_send(last, self.knobs.inflight_messages_max(), self.knobs.inflight_bytes_max()) {
             let index = follower.next().prev();
             let Some(term) = self.log.term_at(index) else {
                 follower.await_snapshot();

@@ -46,7 +46,7 @@ impl Raft {
         self.commit = at.index;
         self.applied = self.applied.max(at.index);
         self.handed = self.handed.max(at.index);
-        if self.leader == Some(from.0) {
+        if self.leader() == Some(from.0) {
             self.acknowledge(from.0, at.index, fx);
         }
     }

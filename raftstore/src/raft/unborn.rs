@@ -45,7 +45,8 @@ impl Raft {
         self.memberships = Memberships::new(start.membership, Vec::new());
         self.durable.begin_at(start.base.index, self.build);
         (self.commit, self.applied, self.handed) = (start.base.index, start.base.index, start.base.index);
-        (self.state, self.leader) = (State::Follower, None);
+        self.state = State::Follower;
+        self.set_leader(None);
         self.timer.restart(&self.config, now);
     }
 

@@ -49,12 +49,12 @@ impl Raft {
 
     /// Who leads in this term, if it is known.
     pub const fn leader(&self) -> Option<ReplicaId> {
-        self.leader
+        if self.knows_leader { Some(self.known_leader) } else { None }
     }
 
     /// Role, term and leader at once.
     pub const fn standing(&self) -> Standing {
-        Standing { role: self.role(), term: self.hard.term, leader: self.leader }
+        Standing { role: self.role(), term: self.hard.term, leader: self.leader() }
     }
 
     /// Everything through here is committed, though perhaps not durable here yet.
@@ -147,6 +147,24 @@ impl Raft {
     pub fn min_matched(&self) -> Option<Index> {
         let followers = &self.leading().ok()?.progress;
         Some(followers.iter().map(Progress::matched).min().unwrap_or(self.log.last().index))
+    }
+
+    /// Bytes of the entries that this leader has proposed and that are not committed yet, about: a little more than there
+    /// are. Zero if it does not lead.
+    pub fn uncommitted_bytes(&self) -> u64 {
+        self.leading().map_or(0, |leading| leading.uncommitted.bytes())
+    }
+
+    /// How many bytes of proposals this leader takes until something is committed, and a little more if they come at once;
+    /// zero if it does not lead.
+    pub fn proposal_room(&self) -> u64 {
+        let bytes_max = self.config.uncommitted_bytes_max();
+        self.leading().map_or(0, |leading| bytes_max.saturating_sub(leading.uncommitted.bytes()))
+    }
+
+    /// What a leader knows of its followers.
+    pub fn followers(&self) -> impl Iterator<Item = &Progress> {
+        self.leading().into_iter().flat_map(|leading| &leading.progress)
     }
 
     /// Whether a proposal would be taken now.

@@ -33,6 +33,7 @@ impl Worker {
         for slot in std::mem::take(&mut self.again) {
             self.make_ready(slot);
         }
+        self.wake_waiting();
     }
 
     fn dispatch(&mut self, slot: Slot, effects: &mut crate::raft::Effects) {

@@ -66,6 +66,14 @@ pub struct StoreConfig {
     pub inflight_messages_max: usize,
     /// Entries in one of them.
     pub entries_per_message_max: u64,
+    /// Bytes of entries that may be under way to one follower of one region, and one message more.
+    pub inflight_bytes_max: u64,
+    /// Bytes of entries that may be under way to one other store, over all regions that are led here; what one turn of one region
+    /// adds comes on top. Less than a queue of the transport holds, so that nothing is sent in vain.
+    pub peer_bytes_max: u64,
+    /// Bytes of entries of one region that may be proposed and not committed. Beyond, its commands wait, as many as
+    /// `proposals_bytes_max`, and then they are refused as busy.
+    pub uncommitted_bytes_max: u64,
     /// How long a command may take before its caller is told that it timed out, unless it says otherwise.
     pub request_timeout: Duration,
     /// Bytes of frames that may wait in a worker's inbox. Beyond, frames are dropped: the protocol sends again.
@@ -110,6 +118,9 @@ impl StoreConfig {
             heartbeat_ticks: 25,
             inflight_messages_max: 256,
             entries_per_message_max: 4096,
+            inflight_bytes_max: 16 << 20,
+            peer_bytes_max: 48 << 20,
+            uncommitted_bytes_max: 64 << 20,
             request_timeout: Duration::from_secs(5),
             inbox_bytes_max: 256 << 20,
             unanswered_bytes_max: 256 << 20,

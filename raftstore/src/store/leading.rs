@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 
 use crate::apply::{ReplyTo, Wanted};
-use crate::ids::{Attempt, Index, StoreId, Term};
+use crate::ids::{Attempt, Index, ReplicaId, StoreId, Term};
 use crate::machine::{Origin, Stamp};
 use crate::message::{Refusal, RequestKind, Submit};
 use crate::raft::{Payload, ReadId, ReadReady};
@@ -72,6 +72,10 @@ pub(super) struct Leading {
     next_read: u64,
     /// Confirmed reads, by the entry that must be applied first.
     confirmed: BTreeMap<Index, Vec<(ReplyTo, Bytes)>>,
+    /// Bytes of entries on their way to each follower, as counted last.
+    pub(super) on_their_way: Vec<(ReplicaId, u64)>,
+    /// Proposals wait until something is committed.
+    pub(super) is_held_up: bool,
 }
 
 /// What is to be proposed, and the reads between.

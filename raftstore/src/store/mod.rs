@@ -52,6 +52,7 @@ mod tail;
 mod timers;
 mod watcher;
 mod wheel;
+mod windows;
 mod worker;
 
 pub use birth::{Birth, Descent, GENESIS_BYTES_MAX};

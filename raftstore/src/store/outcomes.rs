@@ -107,11 +107,11 @@ impl Worker {
         let replica = self.replica(slot);
         replica.condition = Condition::Stopped(why);
         replica.standing = Standing { term: replica.standing.term, ..Standing::default() };
-        let leading = replica.leading.take();
         let region = replica.region;
         if let Some(why) = replica.is_out_of_reach() {
             self.close_lane(slot, &SubmitError::RegionStopped(why));
         }
+        let leading = self.take_leading(slot);
         // Its other commands find their way to a replica that runs when their lane is looked at next.
         for (store, attempt) in leading.into_iter().flat_map(|leading| leading.attempts()) {
             self.refuse_run(slot, store, Refused { region, attempt, reason: Refusal::Stopped });

@@ -182,7 +182,7 @@ impl Worker {
         if let Some(effects) = &mut replica.effects {
             effects.clear();
         }
-        let leading = replica.leading.take();
+        let leading = self.take_leading(slot);
         for (store, attempt) in leading.into_iter().flat_map(|leading| leading.attempts()) {
             let reason = Refusal::NotLeader(None);
             self.refuse_run(slot, store, Refused { region, attempt, reason });

@@ -36,6 +36,13 @@ impl Worker {
             if cut.contains(&want.to) {
                 continue;
             }
+            let store = want.to.store();
+            if want.last > want.prev.index && self.windows.is_full(store) {
+                self.replica(slot).raft.sent(&want, want.prev.index, 0);
+                cut.push(want.to);
+                self.wait_for_window(store, slot);
+                continue;
+            }
             let reusable = read.take().filter(|(have, _)| {
                 (have.prev, have.last, have.stripped) == (want.prev, want.last, want.stripped)
             });
@@ -48,9 +55,11 @@ impl Worker {
             };
             if !self.send_append(slot, want, entries.clone()) {
                 cut.push(want.to);
-                self.again.push(slot);
             }
             read = Some((want, entries));
+        }
+        if !wanted.is_empty() {
+            self.count_window(slot);
         }
     }
 
@@ -68,17 +77,20 @@ impl Worker {
         Ok(entries)
     }
 
-    /// False if there were too many bytes: the rest is named again in the next turn.
+    /// False if nothing more may follow it now. If there were too many bytes the rest is named again in the next turn; if too
+    /// many are on their way, when some of them have arrived.
     fn send_append(&mut self, slot: Slot, want: Replicate, entries: Vec<Entry>) -> bool {
         let replica = self.replica(slot);
         let (region, from) = (replica.region, replica.id());
         let through = entries.last().map_or(want.prev.index, |entry| entry.index);
-        if through != want.last {
-            replica.raft.sent(want.to, through);
-        }
+        let bytes = entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum();
+        let may_go_on = replica.raft.sent(&want, through, bytes);
         let body = Body::Append { prev: want.prev, commit: want.commit, entries };
         let message = Message { from, to: want.to, term: want.term, body };
         self.outbox.push(want.to.store(), &StoreMessage::Raft { region, message });
-        through == want.last
+        if through != want.last {
+            self.again.push(slot);
+        }
+        may_go_on
     }
 }

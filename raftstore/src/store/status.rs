@@ -19,6 +19,10 @@ pub struct Counters {
     pub messages_unknown: AtomicU64,
     /// Lanes that heard nothing for so long that they sent everything again.
     pub lanes_stalled: AtomicU64,
+    /// Turns in which proposals of a region waited because too much was proposed and not committed.
+    pub proposals_held_up: AtomicU64,
+    /// Turns in which entries of a region waited because too many bytes were on their way to another store.
+    pub windows_full: AtomicU64,
     /// Tasks that the keeper had no room for.
     pub keeper_busy: AtomicU64,
 }

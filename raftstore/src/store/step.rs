@@ -1,5 +1,7 @@
 //! Step: lanes send what was taken, and every region that has work is moved on once.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 
 use super::config::TURN_BYTES_MAX;
@@ -24,6 +26,8 @@ impl Worker {
             if let Some(effects) = &mut replica.effects {
                 replica.raft.flush(now, effects);
             }
+            self.count_window(slot);
+            self.go_on_proposing(slot);
             self.adapt(slot, now);
             self.see_departed(slot);
             at += 1;
@@ -53,9 +57,8 @@ impl Worker {
     /// Every store whose commands were taken is told to look for the next leader. What was proposed may yet be
     /// committed: it is known by its number when it comes again.
     fn stop_leading(&mut self, slot: Slot, standing: Standing) {
-        let replica = self.replica(slot);
-        let region = replica.region;
-        let Some(leading) = replica.leading.take() else { return };
+        let region = self.replica(slot).region;
+        let Some(leading) = self.take_leading(slot) else { return };
         let reason = Refusal::NotLeader(standing.leader);
         for (store, attempt) in leading.attempts() {
             self.refuse_run(slot, store, Refused { region, attempt, reason });
@@ -75,7 +78,14 @@ impl Worker {
         if replica.raft.term() != replica.standing.term || replica.raft.may_propose().is_err() {
             return;
         }
-        let mut proposals = leading.proposals(own, stamp, TURN_BYTES_MAX);
+        // What is not committed fills up: the event that commits some of it goes on.
+        let room = usize::try_from(replica.raft.proposal_room()).unwrap_or(usize::MAX);
+        leading.is_held_up = room == 0;
+        if leading.is_held_up {
+            self.shared.counters.proposals_held_up.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mut proposals = leading.proposals(own, stamp, room.min(TURN_BYTES_MAX));
         let handed_over = std::mem::take(&mut proposals.handed_over);
         let moves = std::mem::take(&mut proposals.moves);
         let Ok(first) = replica.raft.propose(now, &mut proposals.payloads, effects) else { return };
@@ -92,6 +102,15 @@ impl Worker {
         }
         self.take_moves(slot, moves, now);
         self.hand_over_to(slot, handed_over, now);
+    }
+
+    /// The flush may have committed what held up proposals.
+    fn go_on_proposing(&mut self, slot: Slot) {
+        let replica = self.replica(slot);
+        let is_held_up = replica.leading.as_ref().is_some_and(|leading| leading.is_held_up);
+        if is_held_up && replica.raft.proposal_room() > 0 {
+            self.again.push(slot);
+        }
     }
 
     /// Begins to hand the lead over to those who were named, and answers those who asked.

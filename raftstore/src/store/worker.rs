@@ -31,6 +31,7 @@ use super::strangers::Strangers;
 use super::sync::SyncSignal;
 use super::watcher::Watcher;
 use super::wheel::Wheel;
+use super::windows::Windows;
 use crate::apply::{ApplyPool, ReplyTo};
 use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
 use crate::machine::MachineFactory;
@@ -94,6 +95,8 @@ impl Shared {
             heartbeat_ticks: config.heartbeat_ticks,
             inflight_messages_max: config.inflight_messages_max,
             entries_per_message_max: config.entries_per_message_max,
+            inflight_bytes_max: config.inflight_bytes_max,
+            uncommitted_bytes_max: config.uncommitted_bytes_max,
             rank: config.rank,
             // A turn reads the clock before its inbox, and a lease needs it the other way round.
             lease_ticks: 0,
@@ -156,6 +159,7 @@ pub struct Worker {
     pub(super) filled: usize,
     /// Regions that could not say all in this turn.
     pub(super) again: Vec<Slot>,
+    pub(super) windows: Windows,
     /// Replicas that this turn found removed.
     pub(super) removed: Vec<Slot>,
     /// What is to be told to whom once it is durable.
@@ -188,6 +192,7 @@ impl Worker {
             spare_effects: Vec::new(),
             filled: 0,
             again: Vec::new(),
+            windows: Windows::new(shared.config.peer_bytes_max / shared.inboxes.workers() as u64),
             removed: Vec::new(),
             graves: Vec::new(),
             strangers: Strangers::default(),

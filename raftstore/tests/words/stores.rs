@@ -30,12 +30,15 @@ pub(crate) struct Machine {
     pub(crate) syncs_nothing: bool,
 }
 
+/// What was answered, once it was.
+pub(crate) type Said = Arc<Mutex<Option<Result<Bytes, String>>>>;
+
 pub(crate) struct World {
     clock: Arc<Ticking>,
     network: MemoryNetwork,
     pub(crate) stores: BTreeMap<u32, Machine>,
-    /// Entries and bytes of a log that are left for followers.
-    tail: (u64, u64),
+    /// What is different in their configuration.
+    limits: fn(&mut StoreConfig),
 }
 
 fn founders() -> Membership {
@@ -72,14 +75,13 @@ pub(crate) fn open_with_witness() -> Result<(), OpenError> {
 impl World {
     /// A region on stores 1, 2 and 3.
     pub(crate) fn new() -> World {
-        World::with_tail(4, u64::MAX)
+        World::with(|_| ())
     }
 
-    /// The same, where so many entries, and bytes, of a log are left for followers.
-    pub(crate) fn with_tail(entries: u64, bytes: u64) -> World {
+    /// The same, with other limits.
+    pub(crate) fn with(limits: fn(&mut StoreConfig)) -> World {
         let clock = Arc::new(Ticking(AtomicU64::new(1)));
-        let mut world =
-            World { clock, network: MemoryNetwork::new(1), stores: BTreeMap::new(), tail: (entries, bytes) };
+        let mut world = World { clock, network: MemoryNetwork::new(1), stores: BTreeMap::new(), limits };
         (1..=3).for_each(|store| world.add(store));
         world.settle(100);
         world
@@ -101,8 +103,8 @@ impl World {
         let machine = self.stores.get_mut(&store).expect("it is there");
         machine.life += 1;
         let mut config = StoreConfig::new(StoreId(store), Life(machine.life), machine.life);
-        config.checkpoint_log_bytes = 512;
-        (config.log_tail_entries, config.log_tail_bytes) = self.tail;
+        (config.checkpoint_log_bytes, config.log_tail_entries, config.log_tail_bytes) = (512, 4, u64::MAX);
+        (self.limits)(&mut config);
         let inboxes = Inboxes::new(&config);
         self.network.attach(StoreId(store), inboxes.clone());
         let disks = Disks {
@@ -141,6 +143,16 @@ impl World {
         machine.snapshots.crash(machine.life);
     }
 
+    /// Nothing reaches a store, and it reaches nobody, without anybody noticing.
+    pub(crate) fn cut_off(&mut self, store: u32) {
+        let others: Vec<u32> = self.stores.keys().copied().filter(|other| *other != store).collect();
+        others.into_iter().for_each(|other| self.network.partition(StoreId(store), StoreId(other)));
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.network.heal();
+    }
+
     pub(crate) fn settle(&mut self, ticks: u64) {
         for _ in 0..ticks {
             let now = Tick(1 + self.clock.0.fetch_add(1, Ordering::Relaxed));
@@ -158,12 +170,8 @@ impl World {
         }
     }
 
-    pub(crate) fn ask(
-        &mut self,
-        store: u32,
-        kind: RequestKind,
-        body: Bytes,
-    ) -> Option<Result<Bytes, String>> {
+    /// Gives a command and waits for nothing.
+    pub(crate) fn submit(&self, store: u32, kind: RequestKind, body: Bytes) -> Said {
         let answer = Arc::new(Mutex::new(None));
         let said = answer.clone();
         let reply = Box::new(move |result: Result<Bytes, _>| {
@@ -171,6 +179,16 @@ impl World {
         });
         let request = Request { kind, body, timeout: None, reply };
         self.stores[&store].parts.as_ref().expect("it runs").submit(REGION, request);
+        answer
+    }
+
+    pub(crate) fn ask(
+        &mut self,
+        store: u32,
+        kind: RequestKind,
+        body: Bytes,
+    ) -> Option<Result<Bytes, String>> {
+        let answer = self.submit(store, kind, body);
         for _ in 0..100 {
             self.settle(10);
             if answer.lock().is_some() {
@@ -205,6 +223,13 @@ impl World {
 
     pub(crate) fn status(&self, store: u32) -> Option<RegionStatus> {
         self.stores[&store].parts.as_ref()?.region_status().pop()
+    }
+
+    /// How often proposals waited because too much was not committed, and entries because too many were on their way.
+    pub(crate) fn waits(&self, store: u32) -> (u64, u64) {
+        let counters = self.stores[&store].parts.as_ref().expect("it runs").counters();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&counters.proposals_held_up), count(&counters.windows_full))
     }
 
     pub(crate) fn leader(&self) -> u32 {

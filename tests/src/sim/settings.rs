@@ -113,6 +113,10 @@ impl Settings {
             // Small messages, so that what one turn writes fits into a small segment.
             entries_per_message_max: 8,
             inflight_messages_max: 4,
+            // Limits that runs come to.
+            inflight_bytes_max: 600,
+            peer_bytes_max: 1500,
+            uncommitted_bytes_max: 500,
             request_timeout: (self.request_timeout_ticks as u32) * skep_raftstore::store::TICK,
             mutant: self.plan.wrong.and_then(Wrong::store),
             raft_mutant: self.plan.wrong.and_then(Wrong::raft),

@@ -90,6 +90,10 @@ situations! {
     AllDown, Any, "the power went everywhere at once";
     /// A lane hears nothing for so long that it sends everything again.
     LaneStalled, Any, "a lane stalled and was restarted";
+    /// A region has proposed as much as may be uncommitted.
+    HeldUp, Any, "proposals waited until some of them were committed";
+    /// As many bytes as may be are on their way to a store.
+    WindowFull, Any, "entries waited until others had arrived";
     /// The same command stands at two places of a log, and got the same answer at both.
     Duplicate, Any, "a duplicate command was answered from the session table";
     /// Frames that have arrived before arrive again, many ticks later.

@@ -259,14 +259,21 @@ impl World {
     /// What can be seen of a store that has just had a slice. There were so many splits before.
     fn observe(&self, at: usize, slice: Slice, splits: u64) {
         let Some(parts) = &self.nodes[at].parts else { return };
-        let is_stalled = parts.counters().lanes_stalled.load(Ordering::Relaxed) > 0;
+        let counters = parts.counters();
+        let seen = [
+            (&counters.lanes_stalled, Situation::LaneStalled),
+            (&counters.proposals_held_up, Situation::HeldUp),
+            (&counters.windows_full, Situation::WindowFull),
+        ];
         let mut ledger = self.ledger.lock();
         ledger.invariants.slice_done();
         if matches!(slice, Slice::Sync) {
             ledger.sightings.synced(self.nodes[at].id);
         }
-        if is_stalled {
-            ledger.sightings.mark(Situation::LaneStalled);
+        for (counter, situation) in seen {
+            if counter.load(Ordering::Relaxed) > 0 {
+                ledger.sightings.mark(situation);
+            }
         }
         if ledger.splits > splits && self.nodes.iter().any(|node| node.parts.is_none()) {
             ledger.sightings.mark(Situation::SplitWhileAway);

@@ -37,8 +37,12 @@ impl<const COPIED: bool> Skep<COPIED> {
         let from = self.raft.id();
         let base = self.raft.base().index;
         for want in self.fx.replicate.drain(..) {
-            let entries =
+            let entries: Vec<Entry> =
                 self.log.range(place(base, want.prev.index)..place(base, want.last)).cloned().collect();
+            let bytes = entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum();
+            if !self.raft.sent(&want, want.last, bytes) {
+                return Err("skep: the window is full".into());
+            }
             let body = Body::Append { prev: want.prev, commit: want.commit, entries };
             post(Message { from, to: want.to, term: want.term, body });
         }
@@ -99,6 +103,8 @@ impl<const COPIED: bool> Core for Skep<COPIED> {
             heartbeat_ticks: 250,
             inflight_messages_max: 256,
             entries_per_message_max: 4096,
+            inflight_bytes_max: 16 << 20,
+            uncommitted_bytes_max: 64 << 20,
             rank: 0,
             lease_ticks: 0,
             seed: id,

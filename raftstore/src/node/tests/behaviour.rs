@@ -166,6 +166,21 @@ fn who_was_just_elected_takes_proposals_when_its_first_entry_is_applied() {
     assert_eq!(proposed(&node.step(Event::Propose("x".into())).unwrap()), (2, 1));
 }
 
+/// What cannot be committed does not fill the memory, nor the disk.
+#[test]
+fn a_leader_is_busy_while_too_much_is_not_committed() {
+    let mut node = leader(config(1, 3).with_max_uncommitted_bytes(1000), MemoryLog::new());
+    let propose = |node: &mut RaftNode| node.step(Event::Propose(vec![7; 300].into()));
+    let taken: Vec<_> = (0..10).map_while(|_| propose(&mut node).ok()).collect();
+    assert_eq!(taken.len(), 4, "the limit, and the proposal that reaches it");
+    let (last, _) = proposed(&taken[3]);
+    let refusal = propose(&mut node).unwrap_err();
+    assert!(matches!(refusal, Error::Busy { .. }) && refusal.is_retryable());
+    assert_eq!(node.log().last_index(), last, "nothing was written");
+    node.step(say(2, 1, 1, Body::AppendAccepted { matched: raft::Index(last) })).unwrap();
+    assert_eq!(proposed(&propose(&mut node).unwrap()).0, last + 1);
+}
+
 #[test]
 fn a_read_waits_for_a_quorum_and_for_what_was_acknowledged() {
     let mut cluster = Cluster::of(3);

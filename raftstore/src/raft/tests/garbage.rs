@@ -110,6 +110,8 @@ fn replica(blank: bool) -> Raft {
         heartbeat_ticks: 3,
         inflight_messages_max: 2,
         entries_per_message_max: 2,
+        inflight_bytes_max: 40,
+        uncommitted_bytes_max: 200,
         rank: 0,
         lease_ticks: 0,
         seed: 1,

@@ -1,5 +1,7 @@
 //! A group of replicas with disks and a network, moved by hand, one step at a time, under the eyes of the ledger.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::disk::{Disk, Machine, membership_of};
@@ -7,7 +9,7 @@ use super::ledger::Ledger;
 use super::mutants::built;
 use crate::raft::{
     Body, ChangeRefusal, Config, Effects, Entry, EntryKind, Event, HardState, Index, LogPos, Membership,
-    Message, Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
+    Message, Pace, Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
 };
 
 /// One replica, or where it was before it crashed.
@@ -52,6 +54,10 @@ pub(super) struct Group {
     /// The only one of rank zero, if there is one.
     pub(super) preferred: Option<u64>,
     pub(super) inflight_messages_max: usize,
+    pub(super) inflight_bytes_max: u64,
+    pub(super) uncommitted_bytes_max: u64,
+    /// The ways to these have no room: their shells send them no entries.
+    pub(super) withheld: BTreeSet<ReplicaId>,
 }
 
 impl Packet {
@@ -88,6 +94,9 @@ impl Group {
             lease_ticks: 0,
             preferred: None,
             inflight_messages_max: 3,
+            inflight_bytes_max: u64::MAX,
+            uncommitted_bytes_max: u64::MAX,
+            withheld: BTreeSet::new(),
         };
         (1..=group.nodes.len() as u64).for_each(|id| group.restart(id));
         group
@@ -122,6 +131,8 @@ impl Group {
             heartbeat_ticks: 3,
             inflight_messages_max: self.inflight_messages_max,
             entries_per_message_max: self.entries_per_message_max,
+            inflight_bytes_max: self.inflight_bytes_max,
+            uncommitted_bytes_max: self.uncommitted_bytes_max,
             rank: u8::from(self.preferred.is_some_and(|preferred| preferred != id)),
             lease_ticks: self.lease_ticks,
             seed: 7 + 1000 * self.node(id).lives,
@@ -240,10 +251,26 @@ impl Group {
         assert_eq!(node.disk.written.last().term, raft.last_term());
         let mut packets = Vec::new();
         std::mem::take(&mut fx.send).into_iter().for_each(|message| self.leave(message, &mut packets));
+        let mut full = Vec::new();
         for replicate in &fx.replicate {
+            if full.contains(&replicate.to) {
+                continue;
+            }
+            let is_withheld = self.withheld.contains(&replicate.to) && replicate.last > replicate.prev.index;
             let message = self.message(id, replicate);
-            self.leave(message, &mut packets);
+            let (through, bytes) = match is_withheld {
+                true => (replicate.prev.index, 0),
+                false => (replicate.last, bytes_of(&message)),
+            };
+            let raft = self.node_mut(id).raft.as_mut().expect("up");
+            if !raft.sent(replicate, through, bytes) {
+                full.push(replicate.to);
+            }
+            if !is_withheld {
+                self.leave(message, &mut packets);
+            }
         }
+        self.bounds_hold(id);
         let mut impossible = Vec::new();
         for &to in &fx.snapshot_for {
             match self.snapshot(id, to) {
@@ -258,6 +285,20 @@ impl Group {
             self.step(id, Event::SnapshotDone { to, at: None });
         }
         (Seen { fx, packets }, result)
+    }
+
+    /// Nothing is beyond its limit by more than one message, or one turn's proposals.
+    fn bounds_hold(&self, id: u64) {
+        const ENTRY_BYTES_MAX: u64 = 200;
+        let raft = self.raft(id);
+        for follower in raft.followers() {
+            let beyond = follower.inflight_bytes().saturating_sub(self.inflight_bytes_max);
+            assert!(beyond <= self.entries_per_message_max * ENTRY_BYTES_MAX, "{follower:?}");
+            let is_idle = follower.pace() == Pace::Snapshot || follower.inflight() == 0;
+            assert!(!is_idle || follower.inflight_bytes() == 0, "{follower:?}");
+        }
+        let beyond = raft.uncommitted_bytes().saturating_sub(self.uncommitted_bytes_max);
+        assert!(beyond <= 10 * ENTRY_BYTES_MAX, "{beyond}");
     }
 
     fn observe(&mut self, id: u64, commit: u64, before: &Membership) {
@@ -316,6 +357,12 @@ impl Group {
         let at = LogPos { index: Index(machine.len() as u64), term: machine.last()?.0 };
         Some(Packet::Snapshot { from: ReplicaId(id), to, term: self.raft(id).term(), at, machine })
     }
+}
+
+/// Bytes of the entries in it.
+fn bytes_of(message: &Message) -> u64 {
+    let Body::Append { entries, .. } = &message.body else { return 0 };
+    entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum()
 }
 
 impl Node {

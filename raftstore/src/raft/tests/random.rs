@@ -65,6 +65,8 @@ impl Schedule {
         let mut group = Group::new(vec![Some(Found::default()); size as usize]);
         group.entries_per_message_max = 1 + dice.roll(4);
         group.inflight_messages_max = 1 + dice.roll(4) as usize;
+        group.inflight_bytes_max = [1, 10, 30, u64::MAX][dice.roll(4) as usize];
+        group.uncommitted_bytes_max = [1, 20, 60, u64::MAX][dice.roll(4) as usize];
         group.lease_ticks = [0, 0, 6, 9][dice.roll(4) as usize];
         (1..=size).for_each(|id| group.restart(id));
         // A group whose members stay the same is the simpler case, and must be seen, too.
@@ -95,7 +97,7 @@ impl Schedule {
     fn act(&mut self) {
         let here: Vec<u64> = (1..=self.size).filter(|id| !self.group.node(*id).is_gone).collect();
         let id = here[self.dice.roll(here.len() as u64) as usize];
-        match self.dice.roll(if self.changes { 106 } else { 100 }) {
+        match self.dice.roll(if self.changes { 107 } else { 101 }) {
             0..45 => self.deliver(),
             45..63 if self.group.is_up(id) => drop(self.group.persist(id)),
             63..75 => self.pass_time(),
@@ -110,9 +112,18 @@ impl Schedule {
             }
             97 => self.transfer(),
             98 | 99 if !self.group.is_up(id) && !self.group.node(id).is_gone => self.group.restart(id),
-            100..105 => self.change(),
-            105 => self.destroy(id),
+            100 => self.withhold(),
+            101..106 => self.change(),
+            106 => self.destroy(id),
             _ => {}
+        }
+    }
+
+    /// The way to a replica fills up, or has room again.
+    fn withhold(&mut self) {
+        let to = self.any();
+        if !self.group.withheld.remove(&to) {
+            self.group.withheld.insert(to);
         }
     }
 
@@ -279,6 +290,8 @@ impl Schedule {
     /// applies what the leader proposes. Who was removed and has not heard of it disturbs nobody.
     fn heal(&mut self) {
         self.cut_off = 0;
+        self.group.withheld.clear();
+        self.leaders().into_iter().for_each(|id| drop(self.group.step(id, Event::Timeout)));
         let is_down = |id: &u64| !self.group.is_up(*id) && !self.group.node(*id).is_gone;
         let down: Vec<u64> = (1..=self.size).filter(is_down).collect();
         down.into_iter().for_each(|id| self.group.restart(id));

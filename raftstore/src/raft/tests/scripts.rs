@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::group::{Found, Group, Packet, Seen};
 use crate::raft::{
-    Body, Entry, EntryKind, Event, HardState, Index, LogPos, Membership, Message, Payload, ReplicaId, Term,
+    Body, Entry, EntryKind, Event, HardState, Index, LogPos, Membership, Message, Payload, ReplicaId,
+    Replicate, Term,
 };
 
 const DIVIDER: &str = "\n----\n";
@@ -64,6 +65,14 @@ impl Story {
         match verb {
             "logs" => self.group = Group::new(args.iter().map(|log| found(log)).collect()),
             "entries-per-message" => self.group.entries_per_message_max = args[0].parse().unwrap(),
+            "window-bytes" => {
+                self.group.inflight_bytes_max = args[0].parse().unwrap();
+                self.restart_all();
+            }
+            "uncommitted-bytes" => {
+                self.group.uncommitted_bytes_max = args[0].parse().unwrap();
+                self.restart_all();
+            }
             "leases" => self.leases(args[0].parse().unwrap()),
             "campaign" => self.event(id(args[0]), Event::Campaign),
             "transfer" => self.event(id(args[0]), Event::TransferLeadership(ReplicaId(id(args[1])))),
@@ -117,8 +126,13 @@ impl Story {
     /// All start anew, and then long enough passes for them to vote.
     fn leases(&mut self, ticks: u64) {
         self.group.lease_ticks = ticks;
-        (1..=self.group.nodes.len() as u64).for_each(|id| self.group.restart(id));
+        self.restart_all();
         self.group.now = self.group.now.after(10);
+    }
+
+    /// With the knobs as they are now.
+    fn restart_all(&mut self) {
+        (1..=self.group.nodes.len() as u64).for_each(|id| self.group.restart(id));
     }
 
     /// Only these take part from the start: `voters 1 2 learners 3`.
@@ -200,17 +214,26 @@ impl Story {
 
     /// The shell of `at` had room for less: what leaves is cut, what comes after it stays, and another turn says the rest.
     fn sent(&mut self, at: u64, to: u64, through: u64) {
+        let mut named = Vec::new();
         self.group.network.retain_mut(|packet| match packet {
             Packet::Raft(Message {
-                from, to: addressee, body: Body::Append { prev, entries, .. }, ..
+                from,
+                to: addressee,
+                term,
+                body: Body::Append { prev, entries, commit },
             }) if (from.0, addressee.0) == (at, to) => {
+                let last = entries.last().map_or(prev.index, |entry| entry.index);
+                let (to, term, prev, commit) = (*addressee, *term, *prev, *commit);
+                named.push(Replicate { to, term, prev, last, commit, stripped: false });
                 entries.retain(|entry| entry.index.0 <= through);
                 prev.index.0 < through
             }
             _ => true,
         });
         let raft = self.group.nodes[at as usize - 1].raft.as_mut().unwrap();
-        raft.sent(ReplicaId(to), Index(through));
+        if let Some(cut) = named.iter().find(|named| named.last.0 > through) {
+            raft.sent(cut, Index(through).max(cut.prev.index), 1);
+        }
         self.event(at, Event::Timeout);
     }
 

@@ -22,6 +22,8 @@ fn blank(unborn: bool, hard_state: HardState) -> Raft {
         heartbeat_ticks: 2,
         inflight_messages_max: 4,
         entries_per_message_max: 4,
+        inflight_bytes_max: 16 << 20,
+        uncommitted_bytes_max: 64 << 20,
         rank: 0,
         lease_ticks: 0,
         seed: 1,
