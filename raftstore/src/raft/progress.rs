@@ -144,7 +144,9 @@ impl Progress {
         bytes: u64,
         bytes_max: u64,
     ) -> bool {
-        let Ok(at) = self.inflight.binary_search_by_key(&last, |flight| flight.last) else { return false };
+        let Ok(at) = self.inflight.binary_search_by_key(&last, |flight| flight.last) else {
+            return true; // it was given up meanwhile
+        };
         let flight = &mut self.inflight[at];
         self.inflight_bytes -= u64::from(flight.bytes);
         *flight = Flight { last: through, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };

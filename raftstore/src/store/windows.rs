@@ -5,7 +5,7 @@
 //! have on their way to each store. While there are as many as may be, regions wait for their turn, first come, first
 //! served; heartbeats, votes and news of commits do not wait. A store that does not answer holds up nothing but what is for it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 
 use super::leading::Leading;
@@ -26,7 +26,9 @@ pub(super) struct Windows {
 #[derive(Default)]
 struct Window {
     bytes: u64,
+    /// In the order in which they came, each once.
     waiting: VecDeque<Slot>,
+    is_waiting: HashSet<Slot>,
 }
 
 impl Windows {
@@ -41,9 +43,9 @@ impl Windows {
 
     /// A region has something for a store whose window is full.
     fn wait(&mut self, store: StoreId, slot: Slot) {
-        let waiting = &mut self.stores.entry(store).or_default().waiting;
-        if !waiting.contains(&slot) {
-            waiting.push_back(slot);
+        let window = self.stores.entry(store).or_default();
+        if window.is_waiting.insert(slot) {
+            window.waiting.push_back(slot);
         }
     }
 
@@ -59,7 +61,10 @@ impl Windows {
     fn woken(&mut self) -> Vec<Slot> {
         let mut woken = Vec::new();
         for window in self.stores.values_mut().filter(|window| window.bytes < self.bytes_max) {
-            woken.extend(window.waiting.drain(..window.waiting.len().min(WOKEN_AT_A_TIME)));
+            let first = window.waiting.len().min(WOKEN_AT_A_TIME);
+            woken.extend(window.waiting.drain(..first).inspect(|slot| {
+                window.is_waiting.remove(slot);
+            }));
         }
         woken
     }
@@ -99,7 +104,9 @@ impl Worker {
     /// Those who waited for a window that has room now have a turn.
     pub(super) fn wake_waiting(&mut self) {
         for slot in self.windows.woken() {
-            self.make_ready(slot);
+            if self.replica(slot).leading.is_some() {
+                self.make_ready(slot);
+            }
         }
     }
 }
