@@ -154,13 +154,25 @@ impl Progress {
         if through == last && self.inflight_bytes < bytes_max {
             return true;
         }
-        self.take_back_after(if through == prev { at } else { at + 1 });
+        let is_withheld = through == prev;
+        self.take_back_after(if is_withheld { at } else { at + 1 });
+        if is_withheld {
+            self.entries_sent = Tick(0); // nothing has told it who leads
+        }
         match &mut self.pace {
-            Pace::Probe { waiting } => *waiting = through != prev,
-            Pace::Replicate => self.next = through.next(),
+            Pace::Probe { waiting } => *waiting = !is_withheld,
+            Pace::Replicate => self.next = through.max(self.matched).next(),
             Pace::Snapshot => {}
         }
         false
+    }
+
+    /// It was silent for longer than `patience`: what is on its way holds up no other any more, and nothing more leaves before
+    /// it is heard.
+    pub(super) fn silent(&mut self, now: Tick, patience: u64) {
+        if self.inflight_bytes > 0 && now.since(self.heard) > patience {
+            self.probe(self.matched.next(), true);
+        }
     }
 
     fn take_back_after(&mut self, count: usize) {

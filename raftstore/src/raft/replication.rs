@@ -109,7 +109,9 @@ impl Raft {
             |follower: &Progress| now.since(follower.entries_sent) >= interval || follower.round < round;
         self.send_heartbeats(wanted, fx);
         self.durable.rest();
+        let patience = self.config.election_ticks_max();
         if let Ok(leading) = self.leading_mut() {
+            leading.progress.iter_mut().for_each(|follower| follower.silent(now, patience));
             leading.uncommitted.rest();
             leading.heartbeat_at = now.after(interval);
         }

@@ -123,12 +123,13 @@ impl Worker {
             }
         }
         if !up {
-            let lost = |r: &Replica| {
-                let to = r.raft.membership().all().into_iter().find(|replica| replica.store() == store);
-                to.filter(|_| r.is_leader() && r.is_running())
+            // Two of one region, while the one replaces the other.
+            let lost = |(at, replica): (usize, &Replica)| {
+                let leads = replica.is_leader() && replica.is_running();
+                let all = if leads { replica.raft.membership().all() } else { Vec::new() };
+                all.into_iter().filter(|to| to.store() == store).map(move |to| (at, to)).collect::<Vec<_>>()
             };
-            let lost: Vec<(usize, ReplicaId)> =
-                self.replicas.iter().enumerate().filter_map(|(at, r)| Some((at, lost(r)?))).collect();
+            let lost: Vec<(usize, ReplicaId)> = self.replicas.iter().enumerate().flat_map(lost).collect();
             for (at, to) in lost {
                 self.step_raft(Slot(at as u32), now, Event::Unreachable(to));
             }

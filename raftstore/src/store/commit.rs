@@ -31,7 +31,9 @@ impl Worker {
         self.ready.clear();
         self.ready.extend(later);
         for slot in std::mem::take(&mut self.again) {
-            self.make_ready(slot);
+            if !self.replica(slot).is_stopped() {
+                self.make_ready(slot);
+            }
         }
         self.wake_waiting();
     }

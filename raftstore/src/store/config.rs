@@ -68,8 +68,9 @@ pub struct StoreConfig {
     pub entries_per_message_max: u64,
     /// Bytes of entries that may be under way to one follower of one region, and one message more.
     pub inflight_bytes_max: u64,
-    /// Bytes of entries that may be under way to one other store, over all regions that are led here; what one turn of one region
-    /// adds comes on top. Less than a queue of the transport holds, so that nothing is sent in vain.
+    /// Bytes of entries that may be under way to one other store, over all regions that are led here, and one message more for each
+    /// worker. Far less than a queue of the transport holds, and no more than a slow link carries between two heartbeats: what
+    /// is not acknowledged by then is taken for lost.
     pub peer_bytes_max: u64,
     /// Bytes of entries of one region that may be proposed and not committed. Beyond, its commands wait, as many as
     /// `proposals_bytes_max`, and then they are refused as busy.
@@ -118,8 +119,8 @@ impl StoreConfig {
             heartbeat_ticks: 25,
             inflight_messages_max: 256,
             entries_per_message_max: 4096,
-            inflight_bytes_max: 16 << 20,
-            peer_bytes_max: 48 << 20,
+            inflight_bytes_max: 8 << 20,
+            peer_bytes_max: 16 << 20,
             uncommitted_bytes_max: 64 << 20,
             request_timeout: Duration::from_secs(5),
             inbox_bytes_max: 256 << 20,

@@ -62,6 +62,9 @@ struct Round {
 pub(super) struct Leading {
     accepted: BTreeMap<StoreId, Accepted>,
     waiting: VecDeque<Waiting>,
+    /// Requests about replicas that were taken: they make no entries, and keep no order.
+    beside: Vec<Waiting>,
+    /// Of both.
     waiting_bytes: usize,
     wanted: VecDeque<Wanted>,
     /// What was wanted and is with the apply threads.
@@ -131,7 +134,13 @@ impl Leading {
             }
             self.waiting_bytes += item.body.len();
             let to = ReplyTo { store: from, seq: item.seq };
-            self.waiting.push_back(Waiting { to, kind: item.kind, body: item.body });
+            let waiting = Waiting { to, kind: item.kind, body: item.body };
+            match waiting.kind {
+                RequestKind::Lead | RequestKind::Move => self.beside.push(waiting),
+                RequestKind::Read | RequestKind::Write | RequestKind::Change => {
+                    self.waiting.push_back(waiting)
+                }
+            }
         }
         Ok(None)
     }
@@ -169,11 +178,13 @@ impl Leading {
     /// The newer attempt carries everything unanswered: what waits of the older one would only be there twice.
     fn begin(&mut self, from: StoreId, attempt: Attempt) {
         let freed = &mut self.waiting_bytes;
-        self.waiting.retain(|waiting| {
+        let mut is_kept = |waiting: &Waiting| {
             let is_kept = waiting.to.store != from;
             *freed -= if is_kept { 0 } else { waiting.body.len() };
             is_kept
-        });
+        };
+        self.waiting.retain(&mut is_kept);
+        self.beside.retain(is_kept);
         let under_way = self.applying.iter().chain(&self.wanted);
         let accepted = self.accepted.entry(from).or_default();
         *accepted = Accepted {
@@ -192,18 +203,23 @@ impl Leading {
     /// Whether anything can be proposed, now that everything through `applied` is applied.
     pub(super) fn has_proposals(&mut self, applied: Index) -> bool {
         self.change.take_if(|change| *change <= applied);
-        self.change.is_none() && !self.waiting.is_empty()
+        self.change.is_none() && !(self.waiting.is_empty() && self.beside.is_empty())
     }
 
     /// What was taken and not proposed, as entries of `own`, up to about `bytes_max` or through a change; laid out one after
-    /// the other in one buffer.
+    /// the other in one buffer. With nothing at all, only what stands before the first that would make an entry.
     pub(super) fn proposals(&mut self, own: StoreId, stamp: Stamp, bytes_max: usize) -> Proposals {
         let mut proposals = Proposals::default();
         let bytes_about = self.waiting_bytes.min(bytes_max) + self.waiting.len() * COMMAND_HEADER_BYTES;
         let mut buffer = BytesMut::with_capacity(bytes_about);
         let mut bytes = 0;
-        while bytes < bytes_max && !proposals.ends_in_change {
-            let Some(waiting) = self.waiting.pop_front() else { break };
+        let is_in_room = |bytes: usize, next: &Waiting| {
+            bytes < bytes_max || bytes_max == 0 && next.kind == RequestKind::Read
+        };
+        let mut beside = std::mem::take(&mut self.beside).into_iter();
+        while !proposals.ends_in_change {
+            let next = beside.next().or_else(|| self.waiting.pop_front_if(|next| is_in_room(bytes, next)));
+            let Some(waiting) = next else { break };
             bytes += waiting.body.len() + COMMAND_HEADER_BYTES;
             self.waiting_bytes -= waiting.body.len();
             match waiting.kind {

@@ -37,10 +37,9 @@ impl Worker {
                 continue;
             }
             let store = want.to.store();
-            if want.last > want.prev.index && self.windows.is_full(store) {
+            if want.last > want.prev.index && !self.has_window(slot, store) {
                 self.replica(slot).raft.sent(&want, want.prev.index, 0);
                 cut.push(want.to);
-                self.wait_for_window(store, slot);
                 continue;
             }
             let reusable = read.take().filter(|(have, _)| {
@@ -56,10 +55,8 @@ impl Worker {
             if !self.send_append(slot, want, entries.clone()) {
                 cut.push(want.to);
             }
+            self.count_window_of(slot, want.to);
             read = Some((want, entries));
-        }
-        if !wanted.is_empty() {
-            self.count_window(slot);
         }
     }
 

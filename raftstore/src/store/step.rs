@@ -70,6 +70,7 @@ impl Worker {
         let (stamp, own) = (self.shared.clock.stamp(), self.shared.config.id);
         let replica = self.replica(slot);
         let (Some(leading), Some(effects)) = (&mut replica.leading, &mut replica.effects) else { return };
+        leading.is_held_up = false;
         if !leading.has_proposals(replica.applied) {
             return;
         }
@@ -78,21 +79,24 @@ impl Worker {
         if replica.raft.term() != replica.standing.term || replica.raft.may_propose().is_err() {
             return;
         }
-        // What is not committed fills up: the event that commits some of it goes on.
+        // While too much is not committed, what adds nothing to it goes on; the flush that commits some goes on with the rest.
         let room = usize::try_from(replica.raft.proposal_room()).unwrap_or(usize::MAX);
-        leading.is_held_up = room == 0;
-        if leading.is_held_up {
-            self.shared.counters.proposals_held_up.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
+        let is_held_up = room == 0;
+        leading.is_held_up = is_held_up;
         let mut proposals = leading.proposals(own, stamp, room.min(TURN_BYTES_MAX));
         let handed_over = std::mem::take(&mut proposals.handed_over);
         let moves = std::mem::take(&mut proposals.moves);
-        let Ok(first) = replica.raft.propose(now, &mut proposals.payloads, effects) else { return };
+        let first = match &mut proposals.payloads {
+            none if none.is_empty() => replica.raft.last_index().next(),
+            payloads => {
+                let Ok(first) = replica.raft.propose(now, payloads, effects) else { return };
+                first
+            }
+        };
         let has_reads = proposals.has_reads();
         let read = leading.proposed(proposals, first, replica.standing.term);
         // After a change, the event that it is applied goes on with the rest.
-        let has_more = leading.has_proposals(replica.applied);
+        let has_more = !is_held_up && leading.has_proposals(replica.applied);
         if let Some(read) = read.filter(|_| has_reads) {
             let taken = replica.raft.read(now, read, effects);
             debug_assert!(taken.is_ok(), "a leader that takes proposals takes reads");
@@ -100,6 +104,7 @@ impl Worker {
         if has_more {
             self.again.push(slot);
         }
+        self.shared.counters.proposals_held_up.fetch_add(is_held_up.into(), Ordering::Relaxed);
         self.take_moves(slot, moves, now);
         self.hand_over_to(slot, handed_over, now);
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::leading::Leading;
 use super::replica::Slot;
 use super::worker::Worker;
-use crate::ids::StoreId;
+use crate::ids::{ReplicaId, StoreId};
 use crate::raft::Progress;
 
 /// So many regions that wait for one store get their turn at a time: few of them may fit.
@@ -29,24 +29,30 @@ struct Window {
     /// In the order in which they came, each once.
     waiting: VecDeque<Slot>,
     is_waiting: HashSet<Slot>,
+    /// Whose turn it is, while others wait.
+    woken: HashSet<Slot>,
 }
 
 impl Windows {
-    /// So many bytes may be on their way to each store, and what one turn of one region adds.
+    /// So many bytes may be on their way to each store, and one message more.
     pub(super) const fn new(bytes_max: u64) -> Windows {
         Windows { bytes_max, stores: BTreeMap::new() }
     }
 
-    pub(super) fn is_full(&self, store: StoreId) -> bool {
-        self.stores.get(&store).is_some_and(|window| window.bytes >= self.bytes_max)
-    }
-
-    /// A region has something for a store whose window is full.
-    fn wait(&mut self, store: StoreId, slot: Slot) {
-        let window = self.stores.entry(store).or_default();
-        if window.is_waiting.insert(slot) {
-            window.waiting.push_back(slot);
+    /// Whether a region may send entries to a store now. If not, it is woken when it is its turn: it waits while the window
+    /// is full, and while others wait that came before it.
+    pub(super) fn admits(&mut self, store: StoreId, slot: Slot) -> bool {
+        let Some(window) = self.stores.get_mut(&store) else { return true };
+        let is_its_turn = window.waiting.is_empty() || window.woken.contains(&slot);
+        if is_its_turn && window.bytes < self.bytes_max {
+            return true;
         }
+        if window.is_waiting.insert(slot) {
+            // Whose turn it was and who does not fit is the next.
+            let is_next = window.woken.contains(&slot);
+            if is_next { window.waiting.push_front(slot) } else { window.waiting.push_back(slot) }
+        }
+        false
     }
 
     /// What one leader has on its way to a store is `now` bytes and not `before`.
@@ -57,15 +63,18 @@ impl Windows {
         }
     }
 
-    /// Some of the regions that wait for a store whose window has room.
+    /// Those whose turn it is now, if anybody waits for a store whose window has room.
     fn woken(&mut self) -> Vec<Slot> {
         let mut woken = Vec::new();
-        for window in self.stores.values_mut().filter(|window| window.bytes < self.bytes_max) {
+        let has_room = |window: &&mut Window| window.bytes < self.bytes_max && !window.waiting.is_empty();
+        for window in self.stores.values_mut().filter(has_room) {
             let first = window.waiting.len().min(WOKEN_AT_A_TIME);
-            woken.extend(window.waiting.drain(..first).inspect(|slot| {
-                window.is_waiting.remove(slot);
-            }));
+            window.woken = window.waiting.drain(..first).collect();
+            window.is_waiting.retain(|slot| !window.woken.contains(slot));
+            woken.extend(&window.woken);
         }
+        woken.sort_unstable();
+        woken.dedup();
         woken
     }
 }
@@ -88,10 +97,21 @@ impl Worker {
         });
     }
 
-    /// A region waits until the window of a store has room.
-    pub(super) fn wait_for_window(&mut self, store: StoreId, slot: Slot) {
-        self.windows.wait(store, slot);
-        self.shared.counters.windows_full.fetch_add(1, Ordering::Relaxed);
+    /// Counts what a leader has on its way to one of them.
+    pub(super) fn count_window_of(&mut self, slot: Slot, follower: ReplicaId) {
+        let replica = &mut self.replicas[slot.0 as usize];
+        let now = replica.raft.progress(follower).map_or(0, Progress::inflight_bytes);
+        let Some(Leading { on_their_way, .. }) = replica.leading.as_deref_mut() else { return };
+        if let Some((_, before)) = on_their_way.iter_mut().find(|(id, _)| *id == follower) {
+            self.windows.moved(follower.store(), std::mem::replace(before, now), now);
+        }
+    }
+
+    /// Whether a region may send entries to a store now. If not, it has a turn when it may.
+    pub(super) fn has_window(&mut self, slot: Slot, store: StoreId) -> bool {
+        let has_window = self.windows.admits(store, slot);
+        self.shared.counters.windows_full.fetch_add((!has_window).into(), Ordering::Relaxed);
+        has_window
     }
 
     /// What a replica kept as a leader, if it led. Nothing is on its way for it any more.
@@ -117,29 +137,48 @@ mod tests {
 
     const STORE: StoreId = StoreId(2);
 
-    #[test]
-    fn who_waits_is_woken_in_order_when_there_is_room() {
-        let mut windows = Windows::new(100);
-        windows.moved(STORE, 0, 99);
-        assert!(!windows.is_full(STORE));
-        windows.moved(STORE, 99, 130);
-        assert!(windows.is_full(STORE) && !windows.is_full(StoreId(3)), "another store is another matter");
-        for slot in [Slot(7), Slot(3), Slot(7)] {
-            windows.wait(STORE, slot);
-        }
-        assert_eq!(windows.woken(), [], "there is no room");
-        windows.moved(STORE, 130, 20);
-        assert_eq!(windows.woken(), [Slot(7), Slot(3)]);
-        assert_eq!(windows.woken(), [], "each once");
+    fn waiting(windows: &mut Windows, slots: impl IntoIterator<Item = u32>) -> Vec<bool> {
+        slots.into_iter().map(|slot| windows.admits(STORE, Slot(slot))).collect()
     }
 
     #[test]
-    fn few_are_woken_at_a_time() {
+    fn who_waits_is_woken_when_there_is_room() {
+        let mut windows = Windows::new(100);
+        windows.moved(STORE, 0, 99);
+        assert!(windows.admits(STORE, Slot(7)));
+        windows.moved(STORE, 99, 130);
+        assert_eq!(waiting(&mut windows, [7, 3, 7]), [false; 3]);
+        assert!(windows.admits(StoreId(3), Slot(7)), "another store is another matter");
+        assert_eq!(windows.woken(), [], "there is no room");
+        windows.moved(STORE, 130, 20);
+        assert_eq!(windows.woken(), [Slot(3), Slot(7)]);
+        assert_eq!(windows.woken(), [], "each once");
+        assert_eq!(waiting(&mut windows, [7, 3, 9]), [true; 3]);
+    }
+
+    #[test]
+    fn nobody_goes_before_who_waits_and_nobody_waits_for_ever() {
         let mut windows = Windows::new(1);
         windows.moved(STORE, 0, 1);
-        (0..100).for_each(|slot| windows.wait(STORE, Slot(slot)));
+        assert_eq!(waiting(&mut windows, 0..200), [false; 200]);
         windows.moved(STORE, 1, 0);
-        assert_eq!(windows.woken().len(), WOKEN_AT_A_TIME);
-        assert_eq!(windows.woken().first(), Some(&Slot(WOKEN_AT_A_TIME as u32)));
+        assert!(!windows.admits(STORE, Slot(300)), "there is room, and others wait for it");
+        // Of each batch one fits, and again wants more as soon as it has had its turn.
+        let mut served = Vec::new();
+        for _ in 0..201 {
+            let woken = windows.woken();
+            let fits: Vec<Slot> = woken.into_iter().filter(|slot| windows.admits(STORE, *slot)).collect();
+            assert!((1..=WOKEN_AT_A_TIME).contains(&fits.len()), "those of the batch");
+            served.push(fits[0]);
+            windows.moved(STORE, 0, 1);
+            fits.into_iter().for_each(|slot| assert!(!windows.admits(STORE, slot)));
+            windows.moved(STORE, 1, 0);
+        }
+        assert!(!served.is_empty());
+        let mut late = false;
+        for _ in 0..20 {
+            late |= windows.woken().contains(&Slot(300));
+        }
+        assert!(late, "who came last has had its turn");
     }
 }

@@ -192,7 +192,7 @@ impl Worker {
             spare_effects: Vec::new(),
             filled: 0,
             again: Vec::new(),
-            windows: Windows::new(shared.config.peer_bytes_max / shared.inboxes.workers() as u64),
+            windows: Windows::new((shared.config.peer_bytes_max / shared.inboxes.workers() as u64).max(1)),
             removed: Vec::new(),
             graves: Vec::new(),
             strangers: Strangers::default(),

@@ -56,6 +56,8 @@ pub(super) struct Group {
     pub(super) inflight_messages_max: usize,
     pub(super) inflight_bytes_max: u64,
     pub(super) uncommitted_bytes_max: u64,
+    /// What the shell sends of what it is asked to send in one message.
+    pub(super) entries_per_frame_max: usize,
     /// The ways to these have no room: their shells send them no entries.
     pub(super) withheld: BTreeSet<ReplicaId>,
 }
@@ -96,6 +98,7 @@ impl Group {
             inflight_messages_max: 3,
             inflight_bytes_max: u64::MAX,
             uncommitted_bytes_max: u64::MAX,
+            entries_per_frame_max: usize::MAX,
             withheld: BTreeSet::new(),
         };
         (1..=group.nodes.len() as u64).for_each(|id| group.restart(id));
@@ -251,16 +254,19 @@ impl Group {
         assert_eq!(node.disk.written.last().term, raft.last_term());
         let mut packets = Vec::new();
         std::mem::take(&mut fx.send).into_iter().for_each(|message| self.leave(message, &mut packets));
-        let mut full = Vec::new();
+        let (mut full, mut is_short) = (Vec::new(), false);
         for replicate in &fx.replicate {
             if full.contains(&replicate.to) {
                 continue;
             }
             let is_withheld = self.withheld.contains(&replicate.to) && replicate.last > replicate.prev.index;
-            let message = self.message(id, replicate);
-            let (through, bytes) = match is_withheld {
-                true => (replicate.prev.index, 0),
-                false => (replicate.last, bytes_of(&message)),
+            let mut message = self.message(id, replicate);
+            is_short |= self.shorten(&mut message) && !is_withheld;
+            let (through, bytes) = match (is_withheld, &message.body) {
+                (false, Body::Append { entries, .. }) => {
+                    (entries.last().map_or(replicate.last, |last| last.index), bytes_of(&message))
+                }
+                _ => (replicate.prev.index, 0),
             };
             let raft = self.node_mut(id).raft.as_mut().expect("up");
             if !raft.sent(replicate, through, bytes) {
@@ -284,7 +290,18 @@ impl Group {
         for to in impossible {
             self.step(id, Event::SnapshotDone { to, at: None });
         }
+        if is_short {
+            packets.append(&mut self.step(id, Event::Timeout).packets);
+        }
         (Seen { fx, packets }, result)
+    }
+
+    /// A message has room for so many entries only.
+    fn shorten(&self, message: &mut Message) -> bool {
+        let Body::Append { entries, .. } = &mut message.body else { return false };
+        let is_short = entries.len() > self.entries_per_frame_max;
+        entries.truncate(self.entries_per_frame_max);
+        is_short
     }
 
     /// Nothing is beyond its limit by more than one message, or one turn's proposals.

@@ -65,6 +65,7 @@ impl Story {
         match verb {
             "logs" => self.group = Group::new(args.iter().map(|log| found(log)).collect()),
             "entries-per-message" => self.group.entries_per_message_max = args[0].parse().unwrap(),
+            "withhold" => drop(self.group.withheld.insert(ReplicaId(id(args[0])))),
             "window-bytes" => {
                 self.group.inflight_bytes_max = args[0].parse().unwrap();
                 self.restart_all();
