@@ -144,7 +144,11 @@ impl Progress {
         bytes: u64,
         bytes_max: u64,
     ) -> bool {
-        let Ok(at) = self.inflight.binary_search_by_key(&last, |flight| flight.last) else {
+        // Mostly it is the only one that was named.
+        let newest = self.inflight.back().is_some_and(|flight| flight.last == last);
+        let newest = newest.then(|| self.inflight.len() - 1);
+        let find = || self.inflight.binary_search_by_key(&last, |flight| flight.last).ok();
+        let Some(at) = newest.or_else(find) else {
             return true; // it was given up meanwhile
         };
         let flight = &mut self.inflight[at];
