@@ -14,18 +14,25 @@ pub struct Footprint {
     pub unanswered_bytes: usize,
     /// Bytes of commands that a leader has taken and not proposed, where they are most: `proposals_bytes_max`.
     pub waiting_bytes: usize,
+    /// Bytes of entries that a leader has proposed and that are not committed, where they are most: `uncommitted_bytes_max`.
+    pub uncommitted_bytes: usize,
+    /// Bytes of entries under way from one worker to one other store, where they are most: `peer_bytes_max`.
+    pub peer_bytes: usize,
 }
 
 impl StoreParts {
     /// What it holds now.
     pub fn footprint(&self) -> Footprint {
         let inboxes: &Inboxes = &self.shared.inboxes;
-        let leading = self.workers.iter().flat_map(|worker| worker.here()).filter_map(|r| r.leading.as_ref());
+        let here = || self.workers.iter().flat_map(|worker| worker.here());
+        let leading = here().filter_map(|replica| replica.leading.as_ref());
         Footprint {
             inbox_bytes: inboxes.frame_bytes(),
             unanswered: inboxes.unanswered(),
             unanswered_bytes: inboxes.unanswered_bytes(),
             waiting_bytes: leading.map(|leading| leading.waiting_bytes()).max().unwrap_or(0),
+            uncommitted_bytes: here().map(|r| r.raft.uncommitted_bytes() as usize).max().unwrap_or(0),
+            peer_bytes: self.workers.iter().map(|w| w.windows.bytes() as usize).max().unwrap_or(0),
         }
     }
 }

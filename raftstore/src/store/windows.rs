@@ -63,6 +63,11 @@ impl Windows {
         }
     }
 
+    /// The most that is on its way to one store, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.stores.values().map(|window| window.bytes).max().unwrap_or(0)
+    }
+
     /// Those whose turn it is now, if anybody waits for a store whose window has room.
     fn woken(&mut self) -> Vec<Slot> {
         let mut woken = Vec::new();

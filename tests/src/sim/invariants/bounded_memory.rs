@@ -36,6 +36,17 @@ impl BoundedMemory {
                 holds.waiting_bytes,
                 limits.proposals_bytes_max + run_max,
             ),
+            // A command may go beyond, and what changes members, or begins a reign, does not count.
+            (
+                "bytes of entries that are not committed",
+                holds.uncommitted_bytes,
+                limits.uncommitted_bytes_max as usize + 2 * COMMAND_BYTES_MAX,
+            ),
+            (
+                "bytes of entries under way to a store",
+                holds.peer_bytes,
+                limits.peer_bytes_max as usize + self.frame_bytes,
+            ),
         ];
         match bounds.into_iter().find(|(_, held, max)| held > max) {
             Some((what, held, max)) => Err(format!("{store} holds {held} {what}, and {max} are the most")),
@@ -96,6 +107,8 @@ mod tests {
             unanswered_max: 3,
             unanswered_bytes_max: 500,
             proposals_bytes_max: 200,
+            uncommitted_bytes_max: 300,
+            peer_bytes_max: 400,
             ..StoreConfig::new(StoreId(1), Life(1), 1)
         };
         let mut rule = BoundedMemory::default();
@@ -105,6 +118,8 @@ mod tests {
             unanswered: 3,
             unanswered_bytes: 500 + COMMAND_BYTES_MAX,
             waiting_bytes: 700 + COMMAND_BYTES_MAX,
+            uncommitted_bytes: 300 + 2 * COMMAND_BYTES_MAX,
+            peer_bytes: 500,
         };
         assert_eq!(rule.saw(StoreId(1), &full, &limits), Ok(()));
         for more in [
@@ -112,6 +127,8 @@ mod tests {
             Footprint { unanswered: 4, ..full },
             Footprint { unanswered_bytes: full.unanswered_bytes + 1, ..full },
             Footprint { waiting_bytes: full.waiting_bytes + 1, ..full },
+            Footprint { uncommitted_bytes: full.uncommitted_bytes + 1, ..full },
+            Footprint { peer_bytes: full.peer_bytes + 1, ..full },
         ] {
             assert!(rule.saw(StoreId(1), &more, &limits).is_err_and(|why| why.contains("are the most")));
         }
