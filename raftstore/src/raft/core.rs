@@ -134,6 +134,10 @@ impl Raft {
     /// steps of the turn and before carrying out `fx`.
     pub fn flush(&mut self, now: Tick, fx: &mut Effects) {
         self.flush_leader(now, fx);
+        if !matches!(self.state, State::Leader(_)) {
+            // Whoever stepped down in this turn would send it as the leader of a term that another one leads.
+            fx.snapshot_for.clear();
+        }
         self.hand_over_committed(fx);
         self.report_standing(fx);
         if let Some(brought) = self.memberships.take_news() {

@@ -9,5 +9,6 @@ mod mutants;
 mod random;
 mod ranks;
 mod scripts;
+mod snapshots;
 mod twins;
 mod unborn;
