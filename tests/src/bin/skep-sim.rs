@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use skep_tests::sim::many::{Summary, repeating, run_many};
 use skep_tests::sim::wrong::Wrong;
-use skep_tests::sim::{self, Plan};
+use skep_tests::sim::{self, Plan, Report};
 
 /// Runs whole stores under faults: one seed decides everything.
 #[derive(Parser, Debug)]
@@ -73,6 +73,8 @@ fn run_all(args: &Args, plan: &Plan) -> bool {
     say(&format!("seeds: {seeds}, {} failed", failures.len()));
     say(&format!("simulated hours: {:.2}", summary.hours()));
     say(&format!("client operations: {}", total.operations));
+    let Report { moved, lost, damages, .. } = total;
+    say(&format!("replicas moved: {moved}, stores lost: {lost}, logs damaged: {damages}"));
     say(&format!("situations reached: {}, {missing} missing", total.reached.len()));
     say(&format!("simulated hours per hour: {:.0}", summary.speed()));
     failures.is_empty() && tame.is_none()

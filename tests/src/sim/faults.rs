@@ -221,7 +221,8 @@ impl World {
     fn damage(&mut self, at: usize) {
         // What is damaged must be a minority of every region: the others have all there is.
         let are_others_whole = (0..self.nodes.len()).all(|other| other == at || self.is_whole(other));
-        if self.settings.plan.moves || !are_others_whole {
+        // Where stores are lost as well, what one loses and what another has damaged must not come together.
+        if !are_others_whole || self.settings.plan.moves && !self.may_lose_one() {
             return;
         }
         self.cut_power(at);

@@ -153,9 +153,7 @@ impl World {
     /// A store loses everything it had, and a new one begins in its place, if no other is missing.
     pub(super) fn lose_store(&mut self, at: usize) {
         let is_late = self.now >= self.moves.lost_at + BETWEEN_LOSSES_TICKS;
-        // What is lost must be a minority of every region, by what its leader knows: who leads may be the one.
-        let is_all_whole = (0..self.nodes.len()).all(|node| self.is_whole(node));
-        if !self.moves.is_at_rest() || !is_late || !is_all_whole || self.moves.has_few_voters() {
+        if !is_late || !self.may_lose_one() {
             return;
         }
         if self.nodes[at].parts.is_some() {
@@ -169,6 +167,13 @@ impl World {
         let name = StoreId(FIRST_NEW_NAME + self.moves.lost.len() as u32);
         let seed = self.chance.bits();
         self.nodes[at].begin_anew(name, seed);
+    }
+
+    /// Whether what one store has may be lost or damaged: it must be a minority of every region, by what its leader knows (who leads
+    /// may be the one), and the others must have all there is.
+    pub(super) fn may_lose_one(&self) -> bool {
+        let is_all_whole = (0..self.nodes.len()).all(|node| self.is_whole(node));
+        self.moves.is_at_rest() && is_all_whole && !self.moves.has_few_voters()
     }
 
     /// Whether a store has a replica with a vote of every region that counts it as a member, and nothing about them is half
