@@ -10,9 +10,12 @@ use super::mutant::Mutant;
 use super::quorum;
 use super::types::{HardState, LogPos, Payload, ReplicaId, Term, Tick};
 
-/// Who said yes.
+/// Who said yes, and whether anybody said no.
 #[derive(Default, Debug)]
-pub(super) struct Votes(Vec<ReplicaId>);
+pub(super) struct Votes {
+    given: Vec<ReplicaId>,
+    refused: bool,
+}
 
 /// How long to wait for a leader. Drawn anew for every election, so that two candidates do not collide twice.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ impl Raft {
         }
         self.timer.restart(&self.config, now);
         self.set_leader(None);
-        self.state = State::PreCandidate(Box::new(Votes(vec![self.config.id])));
+        self.state = State::PreCandidate(Box::new(Votes { given: vec![self.config.id], refused: false }));
         let last = self.log.last();
         for voter in self.other_voters() {
             self.say_in(self.hard.term.next(), voter, Body::PreVote { last }, fx);
@@ -120,12 +123,15 @@ impl Raft {
         self.say(from, Body::VoteReply { granted }, fx);
     }
 
+    /// The first refusal is taken for defeat, since those who have not answered may be dead. Votes count until the next election.
     pub(super) fn on_vote_reply(&mut self, now: Tick, from: ReplicaId, granted: bool, fx: &mut Effects) {
-        if let State::Candidate(votes) = &mut self.state
-            && granted
-        {
+        let State::Candidate(votes) = &mut self.state else { return };
+        if granted {
             votes.add(from);
             self.count_votes(now, fx);
+        } else if !votes.refused {
+            votes.refused = true;
+            self.timer.restart_soon(&self.config, now);
         }
     }
 
@@ -153,9 +159,13 @@ impl Raft {
             self.hard = HardState { term, vote };
             self.durable.change_hard_state();
         }
-        // A follower that only learns of a term goes on waiting: or one that cannot win would keep all others from trying.
-        if leader.is_some() || !matches!(self.state, State::Follower) {
-            self.timer.restart(&self.config, now);
+        match (&self.state, leader) {
+            // Or one that cannot win would keep all others from trying.
+            (State::Follower, None) => {}
+            (State::PreCandidate(_) | State::Candidate(_), None) => {
+                self.timer.restart_soon(&self.config, now)
+            }
+            (State::Leader(_), None) | (_, Some(_)) => self.timer.restart(&self.config, now),
         }
         self.set_leader(leader);
         self.state = State::Follower;
@@ -254,13 +264,13 @@ impl Raft {
 
 impl Votes {
     fn add(&mut self, from: ReplicaId) {
-        if !self.0.contains(&from) {
-            self.0.push(from);
+        if !self.given.contains(&from) {
+            self.given.push(from);
         }
     }
 
     fn suffice(&self, membership: &Membership) -> bool {
-        quorum::agrees(membership, |voter| self.0.contains(&voter))
+        quorum::agrees(membership, |voter| self.given.contains(&voter))
     }
 }
 
@@ -277,10 +287,23 @@ impl ElectionTimer {
 
     /// Starts to wait, for a new length of time.
     pub(super) fn restart(&mut self, knobs: &Knobs, now: Tick) {
+        self.restart_with(knobs, now, knobs.election_ticks_min());
+    }
+
+    /// The same, for whoever has lost an election. It need not find out any more that there is no leader, and so waits for a
+    /// heartbeat of whoever may have won, instead of the shortest timeout; what keeps candidates apart stays as it is (3.4).
+    /// Nobody campaigns the sooner for it who has heard a leader within the shortest timeout.
+    fn restart_soon(&mut self, knobs: &Knobs, now: Tick) {
+        let promised = knobs.election_ticks_min().saturating_sub(self.silence(now));
+        let shortest = knobs.heartbeat_ticks().max(promised).min(knobs.election_ticks_min());
+        self.restart_with(knobs, now, shortest);
+    }
+
+    fn restart_with(&mut self, knobs: &Knobs, now: Tick, shortest: u64) {
         let span = knobs.election_ticks_max().saturating_sub(knobs.election_ticks_min()) + 1;
         self.heard_before = u32::try_from(self.silence(now)).unwrap_or(u32::MAX);
         self.since = now;
-        let first = knobs.election_ticks_min() + knobs.rank() * span;
+        let first = shortest + knobs.rank() * span;
         self.wait = u32::try_from(first + self.draw() % span).unwrap_or(u32::MAX);
     }
 
@@ -314,31 +337,65 @@ mod tests {
     use super::*;
     use crate::raft::Config;
 
+    fn config(id: u64, rank: u8) -> Config {
+        Config {
+            id: ReplicaId(id),
+            election_ticks_min: 100,
+            election_ticks_max: 199,
+            heartbeat_ticks: 25,
+            inflight_messages_max: 1,
+            entries_per_message_max: 1,
+            inflight_bytes_max: 16 << 20,
+            uncommitted_bytes_max: 64 << 20,
+            rank,
+            lease_ticks: 0,
+            seed: 1,
+        }
+    }
+
     /// Else all groups of a store campaign in the same tick.
     #[test]
     fn one_seed_for_all_still_spreads_the_timeouts() {
         let mut waits = std::collections::BTreeSet::new();
         for id in 1..=1000 {
-            let config = Config {
-                id: ReplicaId(id << 32 | 7),
-                election_ticks_min: 100,
-                election_ticks_max: 199,
-                heartbeat_ticks: 25,
-                inflight_messages_max: 1,
-                entries_per_message_max: 1,
-                inflight_bytes_max: 16 << 20,
-                uncommitted_bytes_max: 64 << 20,
-                rank: 0,
-                lease_ticks: 0,
-                seed: 1,
-            };
-            let knobs = Knobs::new(&config);
-            let mut timer = ElectionTimer::new(&knobs, config.seed, Tick(0));
+            let knobs = Knobs::new(&config(id << 32 | 7, 0));
+            let mut timer = ElectionTimer::new(&knobs, 1, Tick(0));
             let first = timer.deadline().0;
             assert!((100..200).contains(&first));
             timer.restart(&knobs, Tick(0));
             waits.extend([first, timer.deadline().0]);
         }
         assert_eq!(waits.len(), 100, "every wait is drawn");
+    }
+
+    /// Of each rank: a lower one comes before it here, too.
+    #[test]
+    fn who_has_lost_waits_for_a_heartbeat_and_is_spread_as_before() {
+        for rank in 0..3 {
+            let knobs = Knobs::new(&config(1, rank));
+            let mut timer = ElectionTimer::new(&knobs, 1, Tick(0));
+            let waits: std::collections::BTreeSet<u64> = (0..2000)
+                .map(|_| {
+                    timer.restart_soon(&knobs, Tick(1000));
+                    timer.deadline().0 - 1000 - 100 * u64::from(rank)
+                })
+                .collect();
+            assert!(waits.into_iter().eq(25..125), "rank {rank}");
+        }
+    }
+
+    /// It was handed the lead by a leader that it had just heard, and lost: nobody may have a lease of that leader then.
+    #[test]
+    fn who_has_lost_keeps_what_it_promised_a_leader() {
+        let knobs = Knobs::new(&config(1, 0));
+        for heard in 3..200 {
+            let mut timer = ElectionTimer::new(&knobs, heard, Tick(0));
+            timer.heard(Tick(1000));
+            timer.restart(&knobs, Tick(1003));
+            timer.restart_soon(&knobs, Tick(1000 + heard));
+            let waited = timer.deadline().0 - 1000;
+            assert!(waited >= 100 && waited >= heard + 25, "{waited} after {heard}");
+            assert!(waited < heard.max(75) + 125 + 25, "{waited} after {heard}");
+        }
     }
 }

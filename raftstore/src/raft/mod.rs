@@ -34,6 +34,9 @@
 //! a lower [rank](Config::rank), and so waits less. A new leader appends an entry
 //! that says nothing, and proposes nothing else before that one is applied.
 //!
+//! Where two become candidates at the same time, a refusal tells both, and their next wait is shorter: that there is no leader is
+//! known by then.
+//!
 //! # Replication
 //!
 //! Each follower is *probed* (one message, to find where the logs agree), *replicated* to (message after message, up to

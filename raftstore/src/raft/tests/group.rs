@@ -50,6 +50,8 @@ pub(super) struct Group {
     pub(super) network: Vec<Packet>,
     pub(super) ledger: Ledger,
     pub(super) entries_per_message_max: u64,
+    /// The shortest and the longest election timeout, and the time between heartbeats.
+    pub(super) pace: (u64, u64, u64),
     pub(super) lease_ticks: u64,
     /// The only one of rank zero, if there is one.
     pub(super) preferred: Option<u64>,
@@ -60,6 +62,7 @@ pub(super) struct Group {
     pub(super) entries_per_frame_max: usize,
     /// The ways to these have no room: their shells send them no entries.
     pub(super) withheld: BTreeSet<ReplicaId>,
+    pub(super) seed: u64,
 }
 
 impl Packet {
@@ -93,6 +96,7 @@ impl Group {
             network: Vec::new(),
             ledger: Ledger::default(),
             entries_per_message_max: 4,
+            pace: (10, 20, 3),
             lease_ticks: 0,
             preferred: None,
             inflight_messages_max: 3,
@@ -100,6 +104,7 @@ impl Group {
             uncommitted_bytes_max: u64::MAX,
             entries_per_frame_max: usize::MAX,
             withheld: BTreeSet::new(),
+            seed: 7,
         };
         (1..=group.nodes.len() as u64).for_each(|id| group.restart(id));
         group
@@ -127,18 +132,19 @@ impl Group {
     }
 
     pub(super) fn restart(&mut self, id: u64) {
+        let (election_ticks_min, election_ticks_max, heartbeat_ticks) = self.pace;
         let config = Config {
             id: ReplicaId(id),
-            election_ticks_min: 10,
-            election_ticks_max: 20,
-            heartbeat_ticks: 3,
+            election_ticks_min,
+            election_ticks_max,
+            heartbeat_ticks,
             inflight_messages_max: self.inflight_messages_max,
             entries_per_message_max: self.entries_per_message_max,
             inflight_bytes_max: self.inflight_bytes_max,
             uncommitted_bytes_max: self.uncommitted_bytes_max,
             rank: u8::from(self.preferred.is_some_and(|preferred| preferred != id)),
             lease_ticks: self.lease_ticks,
-            seed: 7 + 1000 * self.node(id).lives,
+            seed: self.seed + 1000 * self.node(id).lives,
         };
         let (now, bootstrap) = (self.now, self.bootstrap.clone());
         let node = self.node_mut(id);

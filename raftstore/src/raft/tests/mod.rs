@@ -6,6 +6,7 @@ mod group;
 mod leases;
 mod ledger;
 mod mutants;
+mod pauses;
 mod random;
 mod ranks;
 mod scripts;
