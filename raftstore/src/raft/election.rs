@@ -80,6 +80,9 @@ impl Raft {
         }
         let free = term > self.hard.term || self.may_vote_for(from);
         let granted = free && self.is_up_to_date(last);
+        if granted && self.gives_way_to(from, last) {
+            self.state = State::Follower;
+        }
         let answer_term = if granted { term } else { self.hard.term };
         self.say_in(answer_term, from, Body::PreVoteReply { granted }, fx);
     }
@@ -215,6 +218,13 @@ impl Raft {
             Some(vote) => vote == candidate || self.build.is(Mutant::VotesAgain),
             None => self.leader().is_none(),
         }
+    }
+
+    /// Of two voters that ask for pre-votes at the same time, and whose logs do, one goes on: else each makes itself a candidate with the
+    /// other's help, and neither gets its vote. Whoever gives way waits no longer for it: the other may be dead.
+    fn gives_way_to(&self, other: ReplicaId, last: LogPos) -> bool {
+        let is_rival = matches!(self.state, State::PreCandidate(_)) && self.membership().is_voter(other);
+        is_rival && (last != self.log.last() || other > self.config.id)
     }
 
     fn is_up_to_date(&self, other: LogPos) -> bool {

@@ -34,8 +34,8 @@
 //! a lower [rank](Config::rank), and so waits less. A new leader appends an entry
 //! that says nothing, and proposes nothing else before that one is applied.
 //!
-//! Where two become candidates at the same time, a refusal tells both, and their next wait is shorter: that there is no leader is
-//! known by then.
+//! Of two that ask for pre-votes at the same time one gives way. Where two become candidates all the same, a refusal tells both, and
+//! their next wait is shorter: that there is no leader is known by then.
 //!
 //! # Replication
 //!
