@@ -46,6 +46,8 @@ pub(super) struct Moves {
 struct Known {
     membership: Membership,
     version: u64,
+    /// The end of the log of whoever was seen: the membership may stand there, and not be committed.
+    last: u64,
     description: Bytes,
 }
 
@@ -60,7 +62,7 @@ impl Moves {
     pub(super) fn new(regions: &[RegionDescriptor]) -> Moves {
         let known = |region: &RegionDescriptor| {
             let (membership, description) = (region.membership.clone(), region.encode().into());
-            (region.id, Known { membership, version: 0, description })
+            (region.id, Known { membership, version: 0, last: 0, description })
         };
         Moves { known: regions.iter().map(known).collect(), ..Moves::default() }
     }
@@ -68,13 +70,15 @@ impl Moves {
     /// Takes in what a store says of its replicas.
     pub(super) fn saw(&mut self, status: &[RegionStatus]) {
         for status in status.iter().filter(|status| !status.membership.is_joint()) {
-            let version = status.applied.0;
-            let is_newer = self.known.get(&status.region).is_none_or(|known| {
-                (known.membership.number, known.version) < (status.membership.number, version)
+            let (version, last) = (status.applied.0, status.last.0);
+            let is_news = self.known.get(&status.region).is_none_or(|known| {
+                let number = status.membership.number;
+                let was_overwritten = number < known.membership.number && known.last <= status.commit.0;
+                was_overwritten || (known.membership.number, known.version) < (number, version)
             });
-            if is_newer && !status.membership.voters.is_empty() && !status.description.is_empty() {
+            if is_news && !status.membership.voters.is_empty() && !status.description.is_empty() {
                 let (membership, description) = (status.membership.clone(), status.description.clone());
-                self.known.insert(status.region, Known { membership, version, description });
+                self.known.insert(status.region, Known { membership, version, last, description });
             }
         }
     }
