@@ -61,6 +61,36 @@ fn a_replica_whose_birth_is_lost_knows_its_name_from_its_vote() {
     heals(world);
 }
 
+/// A replica moves away, and what damage hits is what is left of it. The region is not here, so that nobody misses anything, until a
+/// replica of it is wanted here again: it comes, for it is known who was here before.
+#[test]
+fn what_is_left_of_a_removed_replica_may_be_damaged() {
+    let moved_away = || {
+        let mut world = World::with(|config| config.log_tail_entries = u64::MAX);
+        world.add(4);
+        world.write(1, "bee");
+        world.replace(1, 3, 4);
+        world.settle(300);
+        assert_eq!(world.status(3), None);
+        world.crash(3);
+        world
+    };
+    let name = b"\x03\0\0\0\x01\0\0\0";
+    let count = places(&moved_away().stores[&3].log, name).len();
+    for at in count.saturating_sub(4)..count {
+        let mut world = moved_away();
+        let log = &world.stores[&3].log;
+        let (file, offset) = places(log, name).swap_remove(at);
+        assert!(log.flip_bit(&file, offset, 4));
+        world.start(3);
+        world.settle(500);
+        world.replace(1, 4, 3);
+        world.settle(500);
+        assert_eq!(world.voters(3), [1, 2, 3], "after damage at {offset} of {file}");
+        assert_eq!(world.words(3), "bee");
+    }
+}
+
 /// Nobody knows any more who was here, and so for whom it may have voted: no message makes a replica of the old name, nor does
 /// the birth that is said again when the store is opened.
 #[test]

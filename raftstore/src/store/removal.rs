@@ -23,6 +23,7 @@ use crate::ids::{Index, RegionId, ReplicaId, StoreId, Tick};
 use crate::message::{Refusal, Refused, Removal, StoreMessage};
 use crate::raft::{Body, HardState, Membership, Message, Raft, Standing, Start};
 use crate::snapshot::{KeeperOutcome, KeeperTask};
+use crate::wire::hard_state;
 
 const TOMBSTONE: StateName = StateName(3);
 
@@ -144,7 +145,7 @@ impl Worker {
             }
             Some(_) | None => {
                 if self.tombstone(region).is_none_or(|gone| gone < replica) {
-                    self.batch.state(region.stream(), TOMBSTONE, &replica.0.to_le_bytes());
+                    self.dig(region, replica);
                 }
             }
         }
@@ -191,10 +192,18 @@ impl Worker {
         self.parts.retain(|part| part.slot != slot);
         self.writes.iter_mut().for_each(|write| write.parts.retain(|part| part.slot != slot));
         self.batch.remove(region.stream());
-        self.batch.state(region.stream(), TOMBSTONE, &id.0.to_le_bytes());
+        self.dig(region, id);
         self.drop_checkpoint(region);
         let target = self.leader_to_try(slot);
         self.restart_lane(slot, target, now);
+    }
+
+    /// Adds a tombstone to the batch. Whose it is stands in a hard state as well, which the log writes twice: damage that takes the
+    /// tombstone does not leave a stream of which nobody can tell who was here.
+    fn dig(&mut self, region: RegionId, replica: ReplicaId) {
+        let nothing = hard_state::encode(replica, HardState::default());
+        self.batch.hard_state(region.stream(), &nothing);
+        self.batch.state(region.stream(), TOMBSTONE, &replica.0.to_le_bytes());
     }
 
     /// The region's checkpoint goes when its tombstone is durable.

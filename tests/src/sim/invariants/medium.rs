@@ -8,10 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use skep_raftstore::ids::{Index, RegionId, ReplicaId, StoreId, Term};
 use skep_raftstore::raft::HardState;
 use skep_raftstore::wire::hard_state;
-use skep_wal::{DiskCounters, MemDisk, StreamInfo, Wal, WalConfig};
+use skep_wal::{DiskCounters, MemDisk, StateName, StreamInfo, Wal, WalConfig};
+
+/// The state of a stream that names the last replica that was removed.
+const TOMBSTONE: StateName = StateName(3);
 
 /// The logs of all stores, as their media have them.
 #[derive(Default)]
@@ -94,7 +98,7 @@ impl Media {
         let Some(log) = self.stores.get_mut(&store) else { return Ok(OnMedium::Nothing) };
         let image = log.image().map_err(|why| format!("the log on the medium of {store} {why}"))?;
         image.stream(region.stream()).map_or(Ok(OnMedium::Nothing), |info| {
-            on_medium(info)
+            on_medium(info, image.state(region.stream(), TOMBSTONE))
                 .map_err(|why| format!("the hard state of {region} on the medium of {store} is {why}"))
         })
     }
@@ -133,11 +137,17 @@ fn opened(disk: &MemDisk, config: &WalConfig) -> Result<Wal, String> {
     Ok(image)
 }
 
-fn on_medium(info: StreamInfo) -> Result<OnMedium, String> {
-    if info.hard_state.is_empty() {
+fn on_medium(info: StreamInfo, tombstone: Option<Bytes>) -> Result<OnMedium, String> {
+    let tombstone = tombstone.as_deref().and_then(<[u8]>::first_chunk);
+    let gone = tombstone.map(|bytes| ReplicaId(u64::from_le_bytes(*bytes)));
+    let (replica, hard) = match &info.hard_state {
+        bytes if bytes.is_empty() => (None, HardState::default()),
+        bytes => hard_state::decode(bytes).map_err(|error| error.to_string())?,
+    };
+    // A grave has a hard state that says whose it is, and nothing else.
+    if replica <= gone {
         return Ok(OnMedium::Grave);
     }
-    let (replica, hard) = hard_state::decode(&info.hard_state).map_err(|error| error.to_string())?;
     Ok(OnMedium::Kept(Kept {
         replica,
         hard,
