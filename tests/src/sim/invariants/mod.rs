@@ -16,6 +16,7 @@ mod log_matching;
 mod medium;
 mod now_and_then;
 mod one_answers;
+mod one_change;
 mod one_vote;
 mod regions_tile;
 mod removed_stays_away;
@@ -46,6 +47,7 @@ use leader_completeness::LeaderCompleteness;
 use log_matching::LogMatching;
 use medium::Media;
 use one_answers::OneAnswers;
+use one_change::OneChange;
 use one_vote::OneVote;
 use regions_tile::RegionsTile;
 pub(super) use regions_tile::gap;
@@ -60,6 +62,7 @@ type Judged = Result<(), String>;
 pub(super) struct Invariants {
     election_safety: ElectionSafety,
     one_vote: OneVote,
+    one_change: OneChange,
     log_matching: LogMatching,
     leader_completeness: LeaderCompleteness,
     commit_on_quorum: CommitOnQuorum,
@@ -139,6 +142,8 @@ impl Invariants {
                 let judged = self.election_safety.leaves(*region, message);
                 self.judge(judged);
                 let judged = self.one_vote.leaves(*region, message);
+                self.judge(judged);
+                let judged = self.one_change.leaves(*region, message);
                 self.judge(judged);
                 let judged = self.log_matching.leaves(*region, message);
                 self.judge(judged);
