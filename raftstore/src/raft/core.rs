@@ -164,7 +164,7 @@ impl Raft {
         fx: &mut Effects,
     ) -> Result<Index, ProposeRefusal> {
         self.may_propose()?;
-        if self.proposal_room() == 0 {
+        if self.proposal_room() == 0 && !payloads.is_empty() {
             return Err(ProposeRefusal::Busy);
         }
         debug_assert!(payloads.iter().all(|payload| payload.kind() != EntryKind::Membership));

@@ -86,13 +86,7 @@ impl Worker {
         let mut proposals = leading.proposals(own, stamp, room.min(TURN_BYTES_MAX));
         let handed_over = std::mem::take(&mut proposals.handed_over);
         let moves = std::mem::take(&mut proposals.moves);
-        let first = match &mut proposals.payloads {
-            none if none.is_empty() => replica.raft.last_index().next(),
-            payloads => {
-                let Ok(first) = replica.raft.propose(now, payloads, effects) else { return };
-                first
-            }
-        };
+        let Ok(first) = replica.raft.propose(now, &mut proposals.payloads, effects) else { return };
         let has_reads = proposals.has_reads();
         let read = leading.proposed(proposals, first, replica.standing.term);
         // After a change, the event that it is applied goes on with the rest.

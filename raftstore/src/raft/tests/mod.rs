@@ -13,3 +13,22 @@ mod scripts;
 mod snapshots;
 mod twins;
 mod unborn;
+
+use super::{Config, ReplicaId};
+
+/// The knobs of one replica that is stepped alone.
+fn config(id: ReplicaId) -> Config {
+    Config {
+        id,
+        election_ticks_min: 10,
+        election_ticks_max: 20,
+        heartbeat_ticks: 2,
+        inflight_messages_max: 4,
+        entries_per_message_max: 4,
+        inflight_bytes_max: 16 << 20,
+        uncommitted_bytes_max: 64 << 20,
+        rank: 0,
+        lease_ticks: 0,
+        seed: 1,
+    }
+}

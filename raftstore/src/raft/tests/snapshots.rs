@@ -1,8 +1,9 @@
 //! Who sends a snapshot says that it leads in its term: whoever receives one follows it there.
 
+use super::config;
 use crate::raft::{
-    Body, Config, Effects, Event, HardState, Index, LogPos, Membership, Message, Persisted, Raft, ReplicaId,
-    Role, Start, Term, Tick,
+    Body, Effects, Event, HardState, Index, LogPos, Membership, Message, Persisted, Raft, ReplicaId, Role,
+    Start, Term, Tick,
 };
 
 const OWN: ReplicaId = ReplicaId(1);
@@ -12,19 +13,6 @@ const BLANK: ReplicaId = ReplicaId(3);
 const BASE: LogPos = LogPos { index: Index(10), term: Term(4) };
 
 fn voter() -> Raft {
-    let config = Config {
-        id: OWN,
-        election_ticks_min: 10,
-        election_ticks_max: 20,
-        heartbeat_ticks: 2,
-        inflight_messages_max: 4,
-        entries_per_message_max: 4,
-        inflight_bytes_max: 16 << 20,
-        uncommitted_bytes_max: 64 << 20,
-        rank: 0,
-        lease_ticks: 0,
-        seed: 1,
-    };
     let membership = Membership { learners: vec![BLANK], ..Membership::of_voters(vec![OWN, VOTER]) };
     let start = Start {
         hard_state: HardState { term: Term(4), vote: None },
@@ -34,7 +22,7 @@ fn voter() -> Raft {
         applied: BASE.index,
         ..Start::default()
     };
-    Raft::new(config, start, Tick(0))
+    Raft::new(config(OWN), start, Tick(0))
 }
 
 /// One turn in which this happens.

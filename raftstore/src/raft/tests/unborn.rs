@@ -1,8 +1,9 @@
 //! A replica that was never here gives its vote, once in each term, and keeps it when its birth comes after all.
 
+use super::config;
 use crate::raft::{
-    Body, Config, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload, Persisted,
-    Raft, ReplicaId, Start, Term, Tick, WriteSeq,
+    Body, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload, Persisted, Raft,
+    ReplicaId, Start, Term, Tick, WriteSeq,
 };
 
 const OWN: ReplicaId = ReplicaId(3);
@@ -15,20 +16,7 @@ const NO: Body = Body::VoteReply { granted: false };
 const LAST: LogPos = LogPos { index: Index(12), term: Term(4) };
 
 fn blank(unborn: bool, hard_state: HardState) -> Raft {
-    let config = Config {
-        id: OWN,
-        election_ticks_min: 10,
-        election_ticks_max: 20,
-        heartbeat_ticks: 2,
-        inflight_messages_max: 4,
-        entries_per_message_max: 4,
-        inflight_bytes_max: 16 << 20,
-        uncommitted_bytes_max: 64 << 20,
-        rank: 0,
-        lease_ticks: 0,
-        seed: 1,
-    };
-    Raft::new(config, Start { blank: true, unborn, hard_state, ..Start::default() }, Tick(0))
+    Raft::new(config(OWN), Start { blank: true, unborn, hard_state, ..Start::default() }, Tick(0))
 }
 
 fn unborn() -> Raft {
