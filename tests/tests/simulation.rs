@@ -9,11 +9,6 @@ use skep_tests::sim::{self, Plan};
 const SEEDS: (u64, f64) = (5600, 40.0);
 /// And those in which replicas move.
 const SEEDS_WITH_MOVES: (u64, f64) = (2900, 20.5);
-/// Seeds that come to a defect which is known and not mended: a store has buried the name of the learner that is to replace its
-/// damaged replica, and so gets none any more (`docs/ROADMAP.md`). Each fails in these words. One that no longer fails fails the
-/// test: it is to be taken out of here.
-const KNOWN: [(u64, &str); 1] = [(4985, "r100000002 differs from store to store")];
-const KNOWN_WITH_MOVES: [(u64, &str); 0] = [];
 /// And so many commands of clients in each of the two.
 const OPERATIONS_MIN: u64 = 1_000_000;
 
@@ -22,15 +17,10 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 /// Runs so many seeds, unless the variable says otherwise; the violations that came of it are the test's message, each with the
-/// command that repeats it. `known` are to fail, and as they say.
-fn run_all(variable: &str, (seeds, hours_min): (u64, f64), plan: &Plan, known: &[(u64, &str)]) {
-    let (first, count) = (number("SKEP_SIM_FIRST", 1), number(variable, seeds));
-    let mut summary = run_many(first, count, plan);
-    for (seed, words) in known.iter().filter(|(seed, _)| (first..first + count).contains(seed)) {
-        let at = summary.failures.iter().position(|(failed, why)| failed == seed && why.what.contains(words));
-        assert!(at.is_some(), "seed {seed} no longer fails as it did");
-        at.map(|at| summary.failures.remove(at));
-    }
+/// command that repeats it.
+fn run_all(variable: &str, (seeds, hours_min): (u64, f64), plan: &Plan) {
+    let count = number(variable, seeds);
+    let summary = run_many(number("SKEP_SIM_FIRST", 1), count, plan);
     let (hours, total) = (summary.hours(), &summary.total);
     eprintln!("{count} seeds, {hours:.2} simulated hours: {total:?}");
     let failed = summary.failures.len();
@@ -44,7 +34,7 @@ fn run_all(variable: &str, (seeds, hours_min): (u64, f64), plan: &Plan, known: &
 
 #[test]
 fn nothing_is_lost_and_nothing_stale_is_read() {
-    run_all("SKEP_SIM_SEEDS", SEEDS, &Plan::default(), &KNOWN);
+    run_all("SKEP_SIM_SEEDS", SEEDS, &Plan::default());
 }
 
 #[test]
@@ -58,8 +48,7 @@ fn the_same_seed_does_the_same() {
 /// Replicas move from store to store, and stores lose everything and are replaced: nothing that was acknowledged is lost.
 #[test]
 fn nothing_is_lost_while_replicas_move_and_stores_are_lost() {
-    let plan = Plan { moves: true, ..Plan::default() };
-    run_all("SKEP_SIM_MOVES", SEEDS_WITH_MOVES, &plan, &KNOWN_WITH_MOVES);
+    run_all("SKEP_SIM_MOVES", SEEDS_WITH_MOVES, &Plan { moves: true, ..Plan::default() });
 }
 
 /// Seeds beyond those, that failed once: two regions whose children hardly anybody had applied had no leader for ever, and one lost

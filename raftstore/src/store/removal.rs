@@ -62,7 +62,8 @@ impl Worker {
         let replica = self.replica(slot);
         let is_gone = !replica.is_elsewhere() && is_departed(&replica.raft, replica.id());
         if is_gone {
-            self.removed.push(slot);
+            let id = replica.id();
+            self.removed.push((slot, id));
         }
         is_gone
     }
@@ -140,7 +141,7 @@ impl Worker {
                     return; // an older one is still here, and hears of it by itself
                 }
                 if self.replica(slot).id() == replica {
-                    self.removed.push(slot);
+                    self.removed.push((slot, replica));
                 }
             }
             Some(_) | None => {
@@ -154,9 +155,10 @@ impl Worker {
 
     /// Ends the replicas that this turn found removed, after everything that they had to say.
     pub(super) fn bury_removed(&mut self, now: Tick) {
-        for slot in std::mem::take(&mut self.removed) {
+        for (slot, id) in std::mem::take(&mut self.removed) {
             let replica = self.replica(slot);
-            if replica.is_elsewhere() {
+            // One that listens may have heard of a later name since: that one was not removed.
+            if replica.is_elsewhere() || replica.id() != id {
                 continue;
             }
             if !replica.children.is_empty() {

@@ -177,3 +177,18 @@ fn who_speaks_to_one_that_is_gone_hears_so_when_its_grave_is_durable() {
     world.settle();
     assert_eq!(world.confirmed(), [name(1)], "once, however often it was asked");
 }
+
+/// A damaged replica that listens for its name hears, in one turn, that it was removed and then the next name of its store. Under
+/// that name it is not removed: a grave for it would keep out the learner that is to come.
+#[test]
+fn who_hears_of_a_later_name_is_not_buried_under_it() {
+    let mut world = World::new();
+    let slot = world.worker().slot(REGION).unwrap();
+    world.worker().stop_replica(slot, "it is damaged".into());
+    world.worker().mend(slot, Mending::Listens, NOW);
+    world.is_told(name(1));
+    world.worker().learn_own_name(slot, name(3), NOW);
+    world.settle();
+    assert_eq!(world.worker().here().map(Replica::id).collect::<Vec<_>>(), [name(3)]);
+    assert_eq!(world.worker().tombstone(REGION), None);
+}

@@ -160,8 +160,8 @@ pub struct Worker {
     /// Regions that could not say all in this turn.
     pub(super) again: Vec<Slot>,
     pub(super) windows: Windows,
-    /// Replicas that this turn found removed.
-    pub(super) removed: Vec<Slot>,
+    /// Replicas that this turn found removed, by the names that they had then.
+    pub(super) removed: Vec<(Slot, ReplicaId)>,
     /// What is to be told to whom once it is durable.
     pub(super) graves: Vec<Grave>,
     pub(super) strangers: Strangers,
