@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use skep_raftstore::raft::{
-    Body, Config, Effects, Entry, Event, Index, Membership, Message, Payload, Persisted, Raft, ReplicaId,
-    Role, Start, Tick,
+    Body, Config, Effects, Entries, Entry, Event, Index, Membership, Message, Payload, Persisted, Raft,
+    ReplicaId, Role, Start, Tick,
 };
 
 struct Replica {
@@ -42,7 +42,7 @@ impl Replica {
         self.log.append(&mut self.effects.append);
         out.extend(self.effects.send.drain(..));
         for want in self.effects.replicate.drain(..) {
-            let entries = self.log[want.prev.index.0 as usize..want.last.0 as usize].to_vec();
+            let entries: Entries = self.log[want.prev.index.0 as usize..want.last.0 as usize].into();
             let bytes = entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum();
             assert!(self.raft.sent(&want, want.last, bytes), "the window is never full");
             let body = Body::Append { prev: want.prev, commit: want.commit, entries };
@@ -69,6 +69,7 @@ impl Group {
                 election_ticks_min: 100,
                 election_ticks_max: 200,
                 heartbeat_ticks: 25,
+                commit_news_ticks: 0,
                 inflight_messages_max: 256,
                 entries_per_message_max: 4096,
                 inflight_bytes_max: 16 << 20,

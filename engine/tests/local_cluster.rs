@@ -11,17 +11,22 @@ use skep_engine::{
 };
 use tempfile::TempDir;
 
-const READY: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Small, so that a test does not write hundreds of MiB of empty log.
 const SEGMENT_BYTES: u64 = 1 << 20;
 
 fn config(dir: &Path) -> LocalConfig {
-    LocalConfig { segment_bytes: SEGMENT_BYTES, regions: 4, ..LocalConfig::new(dir) }
+    LocalConfig {
+        segment_bytes: SEGMENT_BYTES,
+        regions: 4,
+        request_timeout: PATIENCE,
+        ..LocalConfig::new(dir)
+    }
 }
 
 fn open(dir: &Path) -> LocalCluster {
     let cluster = LocalCluster::open(config(dir)).unwrap();
-    cluster.wait_ready(READY).unwrap();
+    cluster.wait_ready(PATIENCE).unwrap();
     cluster
 }
 

@@ -14,7 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const KEYS: u32 = 200;
 
 fn open(dir: &Path) -> LocalCluster {
-    let config = LocalConfig { segment_bytes: 1 << 20, regions: 4, ..LocalConfig::new(dir) };
+    let config = LocalConfig {
+        segment_bytes: 1 << 20,
+        regions: 4,
+        request_timeout: PATIENCE,
+        ..LocalConfig::new(dir)
+    };
     let cluster = LocalCluster::open(config).unwrap();
     cluster.wait_ready(PATIENCE).unwrap();
     cluster

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use skep_engine::{Engine, LocalCluster, LocalConfig, StoreId};
 
-const SOON: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const REGIONS: u32 = 6;
 
 fn cluster(dir: &tempfile::TempDir) -> LocalCluster {
     let mut config = LocalConfig::new(dir.path().join("data"));
     (config.stores, config.regions, config.segment_bytes) = (4, REGIONS, 4 << 20);
+    config.request_timeout = PATIENCE;
     let cluster = LocalCluster::open(config).unwrap();
-    cluster.wait_ready(SOON).unwrap();
+    cluster.wait_ready(PATIENCE).unwrap();
     cluster
 }
 
@@ -53,7 +54,7 @@ fn a_drained_store_serves_and_takes_the_place_of_a_lost_one() {
     put_all(cluster.engine(0), 0);
 
     // The last store gives all its replicas away, asked of another one while it may lead some of them.
-    let drained = cluster.engine(1).remove_store(ids[3], SOON);
+    let drained = cluster.engine(1).remove_store(ids[3], PATIENCE);
     assert!(drained.left.is_empty(), "{drained:?}");
     assert_eq!(homes(cluster.engine(0)), vec![sorted(&ids[..3]); REGIONS as usize]);
     let empty = (0..300).any(|_| {
@@ -67,13 +68,13 @@ fn a_drained_store_serves_and_takes_the_place_of_a_lost_one() {
 
     // The first store is lost, with its directory; the one that has nothing takes its place.
     cluster.engine(0).close();
-    let replaced = cluster.engine(2).replace_store(ids[0], ids[3], SOON);
+    let replaced = cluster.engine(2).replace_store(ids[0], ids[3], PATIENCE);
     assert!(replaced.left.is_empty(), "{replaced:?}");
     assert_eq!(homes(cluster.engine(3)), vec![sorted(&ids[1..]); REGIONS as usize]);
     put_all(cluster.engine(3), 200);
     has_all(cluster.engine(1), 300);
     // Doing it again changes nothing.
-    assert_eq!(cluster.engine(1).replace_store(ids[0], ids[3], SOON).left, []);
+    assert_eq!(cluster.engine(1).replace_store(ids[0], ids[3], PATIENCE).left, []);
 }
 
 fn sorted(stores: &[StoreId]) -> Vec<StoreId> {

@@ -8,15 +8,20 @@ use std::time::Duration;
 use skep_engine::{Error, LocalCluster, LocalConfig};
 use tempfile::TempDir;
 
-const READY: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const SEGMENT_BYTES: u64 = 1 << 20;
 const LIMIT: u64 = 1 << 20;
 
 fn open(dir: &Path, memory_limit: Option<u64>) -> LocalCluster {
-    let config =
-        LocalConfig { segment_bytes: SEGMENT_BYTES, regions: 8, memory_limit, ..LocalConfig::new(dir) };
+    let config = LocalConfig {
+        segment_bytes: SEGMENT_BYTES,
+        regions: 8,
+        memory_limit,
+        request_timeout: PATIENCE,
+        ..LocalConfig::new(dir)
+    };
     let cluster = LocalCluster::open(config).unwrap();
-    cluster.wait_ready(READY).unwrap();
+    cluster.wait_ready(PATIENCE).unwrap();
     cluster
 }
 
@@ -26,7 +31,7 @@ fn key(number: u32) -> String {
 
 /// Waits until every store has applied what the others have.
 fn wait_until(mut condition: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + READY;
+    let end = std::time::Instant::now() + PATIENCE;
     while !condition() {
         assert!(std::time::Instant::now() < end, "it never came");
         std::thread::sleep(Duration::from_millis(5));

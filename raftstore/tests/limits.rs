@@ -2,7 +2,9 @@
 //! when there is room.
 
 use bytes::Bytes;
+use skep_raftstore::ids::{ReplicaId, StoreId};
 use skep_raftstore::message::RequestKind;
+use skep_raftstore::store::StoreConfig;
 use words::stores::{Said, World};
 
 mod words;
@@ -69,5 +71,96 @@ fn a_follower_that_does_not_answer_is_sent_so_much_and_holds_up_nobody() {
         let all: Vec<String> = (0..200).map(word).collect();
         assert_eq!(world.words(3), all.join(" "));
         assert_eq!(world.waits(1).1 > 0, waits_for_the_store);
+    }
+}
+
+/// The disks of both followers are stuck: they hear their leader and acknowledge nothing.
+fn held_up() -> World {
+    let mut world = World::with(few_uncommitted);
+    (2..=3).for_each(|store| world.machine(store).syncs_nothing = true);
+    let large = Bytes::from("x".repeat(600));
+    world.submit(1, RequestKind::Write, large);
+    world.settle(2);
+    world
+}
+
+fn few_uncommitted(config: &mut StoreConfig) {
+    config.uncommitted_bytes_max = 500;
+}
+
+fn hand_over(world: &World, to: u32) -> Said {
+    let to = ReplicaId::new(1, StoreId(to));
+    world.submit(1, RequestKind::Lead, Bytes::copy_from_slice(&to.0.to_le_bytes()))
+}
+
+#[test]
+fn what_adds_nothing_goes_on_while_proposals_are_held_up() {
+    let mut world = held_up();
+    let read = world.submit(2, RequestKind::Read, Bytes::new());
+    world.settle(5);
+    assert_eq!(*read.lock(), Some(Ok(Bytes::new())), "it came before any write that waits");
+    // A write waits, and a read behind it; that the lead is handed over waits for neither.
+    let write = submit(&world, 1, 0);
+    let behind = world.submit(1, RequestKind::Read, Bytes::new());
+    world.settle(2);
+    let handed_over = hand_over(&world, 2);
+    world.settle(5);
+    assert!(world.waits(1).0 > 0 && handed_over.lock().is_some());
+    assert_eq!((&*write.lock(), &*behind.lock()), (&None, &None));
+}
+
+/// The reason to wait is gone while another one is there: nobody looks again and again whether it is gone, too.
+#[test]
+fn a_leader_that_was_held_up_and_hands_over_comes_to_rest() {
+    let mut world = held_up();
+    let write = submit(&world, 1, 0);
+    world.settle(2);
+    assert!(world.waits(1).0 > 0);
+    // The third store never catches up, so the transfer is under way for a while, and nothing is proposed meanwhile.
+    world.cut_off(3);
+    hand_over(&world, 3);
+    world.settle(2);
+    world.machine(2).syncs_nothing = false;
+    world.settle(5);
+    assert!(world.status(1).expect("it leads").commit.0 > 1 && write.lock().is_none());
+    world.settle(1_000);
+    assert_eq!(*write.lock(), Some(Ok(Bytes::from_static(b"done"))));
+}
+
+/// Its machine is stuck, so nothing but the commit says that there is room.
+#[test]
+fn what_was_held_up_is_proposed_as_soon_as_there_is_room() {
+    let mut world = World::with(few_uncommitted);
+    world.cut_off(3);
+    world.machine(1).applies_nothing = true;
+    let before = world.status(1).expect("it leads").last.0;
+    (0..100).for_each(|number| drop(submit(&world, 1, number)));
+    world.settle(40);
+    assert_eq!(world.status(1).expect("it leads").last.0 - before, 100);
+    assert!(world.waits(1).0 > 10);
+}
+
+/// What a reign had on its way to a store is nobody's any more when the reign is over, however it ends.
+#[test]
+fn what_was_on_its_way_takes_up_no_room_when_nobody_leads_any_more() {
+    let ends: [fn(&World); 2] = [
+        |world| drop(hand_over(world, 2)),
+        |world| drop(world.submit(1, RequestKind::Write, Bytes::from_static(b"poison"))),
+    ];
+    for end in ends {
+        // Entries that are compacted would be on their way no more.
+        let limits = |config: &mut StoreConfig| {
+            (config.peer_bytes_max, config.log_tail_entries) = (1_000, u64::MAX);
+        };
+        let mut world = World::with(limits);
+        world.cut_off(3);
+        for number in 0..20 {
+            submit(&world, 1, number);
+            world.settle(1);
+        }
+        assert!(world.on_their_way(1) >= 1_000, "the window of the third store is full");
+        end(&world);
+        world.settle(5);
+        assert_eq!(world.on_their_way(1), 0);
     }
 }

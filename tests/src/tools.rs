@@ -1,6 +1,16 @@
-//! Programs that tests talk to the server with, where they are there.
+//! What tests of the binary have in common: programs that talk to the server, where they are there, and how a test ends.
 
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Says that it is over, also when a check has failed: else whoever writes would go on for ever.
+pub struct Over<'a>(pub &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Whether one of Debian's redis-tools is there. With SKEP_TEST_REQUIRE_TOOLS=1 it must be.
 pub fn has_tool(name: &str) -> bool {

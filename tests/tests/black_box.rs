@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use redis::Value;
 use skep_tests::server::{self, Server, binary, dev, run};
-use skep_tests::tools::has_tool;
+use skep_tests::tools::{Over, has_tool};
 use tempfile::TempDir;
 
 /// A directory of its own, on a real disk.
@@ -150,13 +150,13 @@ fn kill_9_under_load_loses_nothing_that_was_acknowledged() {
         let stop = AtomicBool::new(false);
         let address = server.redis.clone();
         thread::scope(|scope| {
+            let _over = Over(&stop);
             for (writer, known) in known.iter_mut().enumerate() {
                 let (address, stop) = (&address, &stop);
                 scope.spawn(move || write_until_gone(address, writer as u64, known, stop));
             }
             thread::sleep(Duration::from_millis(700 + 150 * round));
             server.kill();
-            stop.store(true, Ordering::Relaxed);
         });
         let acknowledged: usize =
             known.iter().flat_map(|known| known.values()).filter(|(a, _)| *a > 0).count();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use skep_tests::cluster::{Place, Store, Written, key, write_until};
 use skep_tests::history::History;
 use skep_tests::server::run;
+use skep_tests::tools::Over;
 
 /// On a real disk.
 const ABOVE: &str = env!("CARGO_TARGET_TMPDIR");
@@ -106,6 +107,7 @@ fn any_store_may_be_killed_and_writes_go_on_within_three_seconds() {
         let stop = AtomicBool::new(false);
         let (one, two) = ((victim + 1) % 3, (victim + 2) % 3);
         let written: Vec<Written> = thread::scope(|scope| {
+            let over = Over(&stop);
             let (stop, stores) = (&stop, &stores);
             let write = move |at: usize| {
                 let store = stores[at].as_ref().expect("it runs");
@@ -115,7 +117,7 @@ fn any_store_may_be_killed_and_writes_go_on_within_three_seconds() {
             thread::sleep(Duration::from_secs(1));
             killed.kill();
             thread::sleep(Duration::from_secs(6));
-            stop.store(true, Ordering::Relaxed);
+            drop(over);
             writers.map(|writer| writer.join().expect("no error")).into()
         });
         let pause = written.iter().map(|written| written.longest_pause).max().expect("two writers");
@@ -259,6 +261,7 @@ fn a_leader_that_was_frozen_for_ten_seconds_answers_nothing_stale() {
         written
     };
     let (answers, written): (u64, u64) = thread::scope(|scope| {
+        let over = Over(stop);
         let writers = [(0, 1), (1, 0)].map(|(client, at)| scope.spawn(move || write(client, at)));
         thread::sleep(Duration::from_secs(1));
         let early = [(2, 0), (3, 0), (4, 0), (5, 0), (6, 2)];
@@ -272,7 +275,7 @@ fn a_leader_that_was_frozen_for_ten_seconds_answers_nothing_stale() {
         thread::sleep(Duration::from_secs(5));
         stores[0].thaw();
         let answers = early.into_iter().chain(late).map(|asker| asker.join().expect("no panic")).sum();
-        stop.store(true, Ordering::Relaxed);
+        drop(over);
         (answers, writers.map(|writer| writer.join().expect("no panic")).iter().sum())
     });
     assert!(answers > 500 && written > 100, "{answers} reads, {written} writes");
@@ -295,6 +298,7 @@ fn redis_benchmark_goes_to_its_end_while_regions_split_and_a_store_is_killed_and
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
         let benchmark = scope.spawn(|| {
+            let _over = Over(&is_done);
             let mut command = Command::new("redis-benchmark");
             command.args([
                 "-p",
@@ -311,9 +315,7 @@ fn redis_benchmark_goes_to_its_end_while_regions_split_and_a_store_is_killed_and
                 "4",
                 "-q",
             ]);
-            let result = run(&mut command);
-            is_done.store(true, Ordering::Relaxed);
-            result
+            run(&mut command)
         });
         // In the middle of what is written, at another key each time.
         let admin = stores[0].admin.clone();

@@ -6,6 +6,7 @@ use std::thread;
 
 use serde_json::Value;
 use skep_tests::server::{Server, binary, run};
+use skep_tests::tools::Over;
 use tempfile::TempDir;
 
 /// A directory of its own, on a real disk.
@@ -31,15 +32,6 @@ fn json(server: &Server, words: &[&str]) -> Value {
 
 fn leader(region: &Value) -> String {
     region["leader"].as_str().unwrap_or_default().to_owned()
-}
-
-/// Says that it is over, also when a check has failed: else whoever writes would go on for ever.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// While somebody writes to both sides of it, a region is split at a key of any bytes; then each part is led elsewhere.

@@ -20,8 +20,11 @@ pub(crate) struct Head {
     pub(crate) active: Arc<Segment>,
     /// The position after the last frame.
     pub(crate) end: u64,
-    /// A sync has begun since the last frame: the next one starts on a page of its own.
+    /// A sync has begun since the last frame: the next one starts on a page of its own, unless `is_cut_off`.
     pub(crate) page_break: bool,
+    /// A frame that begins at `end` may have been cut off by a full disk: the next one overwrites its beginning, whatever page that
+    /// is on, or who opens the log would take that for the next frame.
+    pub(crate) is_cut_off: bool,
     /// The first segment that is still needed, as every frame says from now on.
     pub(crate) log_start: u32,
     /// The last `log_start` that a frame has said, and the end of the first frame that said it.
@@ -89,7 +92,10 @@ impl Wal {
         };
         format::encode_frame(&place, head.repeats.batch.records(), batch.records(), &mut head.scratch);
         let offset = head.active.offset_of(place.lsn);
-        self.write_frame(head, offset)?;
+        if let Err(error) = self.write_frame(head, offset) {
+            head.is_cut_off = gap == 0;
+            return Err(error);
+        }
         let placed = Placed {
             segment: head.active.number,
             offset,
@@ -122,7 +128,7 @@ impl Wal {
     /// Makes sure that the frame fits into the active segment; says how many bytes are left unused before it.
     fn make_room(&self, head: &mut Head, (bytes, needs): (u64, Needs)) -> Result<u64, WalError> {
         let offset = head.active.offset_of(head.end);
-        let gap = if head.page_break && self.config.align_after_sync {
+        let gap = if head.page_break && self.config.align_after_sync && !head.is_cut_off {
             offset.next_multiple_of(PAGE_BYTES) - offset
         } else {
             0
@@ -218,7 +224,7 @@ impl Wal {
 
     fn advance(&self, head: &mut Head, place: &FramePlace, batch: &Batch) {
         head.end = place.lsn + head.scratch.len() as u64;
-        head.page_break = false;
+        (head.page_break, head.is_cut_off) = (false, false);
         head.proven = place.durable;
         head.repeats.follow(batch.records(), head.scratch.len() as u32);
         if self.build.is(Mutant::NoRepeats) {

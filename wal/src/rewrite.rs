@@ -176,6 +176,7 @@ impl Writer<'_> {
             active: self.newest(),
             end: self.end,
             page_break: true,
+            is_cut_off: false,
             log_start,
             announced: (log_start, self.end),
             records_end: self.end,

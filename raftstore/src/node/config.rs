@@ -26,6 +26,7 @@ pub struct RaftConfig {
     group: u64,
     election_timeout: (u32, u32),
     heartbeat_interval: u32,
+    commit_news: u8,
     max_batch: usize,
     max_uncommitted_bytes: u64,
     snapshot_threshold: usize,
@@ -51,6 +52,7 @@ impl RaftConfig {
             group: 0,
             election_timeout: (10, 20),
             heartbeat_interval: 3,
+            commit_news: 0,
             max_batch: 64,
             max_uncommitted_bytes: 64 << 20,
             snapshot_threshold: 0,
@@ -96,6 +98,13 @@ impl RaftConfig {
     /// How long a leader may be silent, in ticks, at least one.
     pub fn with_heartbeat_interval(self, interval: u32) -> RaftConfig {
         RaftConfig { heartbeat_interval: interval.max(1), ..self }
+    }
+
+    /// For how many ticks a leader may leave it to the next entry to tell its followers that commands are committed. Zero, as it is
+    /// unless it is set, tells them at once, in a message of its own; where one entry follows the other, that is a third of all
+    /// messages.
+    pub fn with_commit_news(self, ticks: u8) -> RaftConfig {
+        RaftConfig { commit_news: ticks, ..self }
     }
 
     /// How many entries go into one message, at least one. A message is also limited in bytes.
@@ -231,6 +240,7 @@ impl RaftConfig {
             election_ticks_min: u64::from(self.election_timeout.0),
             election_ticks_max: u64::from(self.election_timeout.1),
             heartbeat_ticks: u64::from(self.heartbeat_interval),
+            commit_news_ticks: u64::from(self.commit_news),
             inflight_messages_max: INFLIGHT_MESSAGES_MAX,
             entries_per_message_max: self.max_batch as u64,
             inflight_bytes_max: INFLIGHT_BYTES_MAX,

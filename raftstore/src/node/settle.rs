@@ -10,7 +10,7 @@ use super::message::{Content, Message};
 use super::raft_node::RaftNode;
 use super::reading::Reads;
 use super::types::{EntryKind, HardState, Index, LogEntry, NodeId, Snapshot};
-use crate::raft::{self, Body, Effects, Entry, Event, LogPos, Persisted, ReplicaId, Replicate};
+use crate::raft::{self, Body, Effects, Entries, Entry, Event, LogPos, Persisted, ReplicaId, Replicate};
 
 impl<L: RaftLog> RaftNode<L> {
     pub(super) fn settle(&mut self, actions: &mut Vec<Action>) -> Result<()> {
@@ -99,7 +99,7 @@ impl<L: RaftLog> RaftNode<L> {
     /// Entries for followers, read from the log once for all who want the same. True if a message had to be cut: then the
     /// core names the rest again.
     fn replicate(&mut self, wanted: &[Replicate], actions: &mut Vec<Action>) -> Result<bool> {
-        let mut read: Option<(Replicate, Vec<Entry>)> = None;
+        let mut read: Option<(Replicate, Entries)> = None;
         let (mut cut, mut is_short): (Vec<ReplicaId>, bool) = (Vec::new(), false);
         for want in wanted {
             if cut.contains(&want.to) {
@@ -126,7 +126,7 @@ impl<L: RaftLog> RaftNode<L> {
         Ok(is_short)
     }
 
-    fn entries_for(&self, want: &Replicate) -> Result<Vec<Entry>> {
+    fn entries_for(&self, want: &Replicate) -> Result<Entries> {
         let mut entries = self.entries(want.prev.index.0 + 1, want.last.0)?;
         let mut bytes = 0;
         let fits = |entry: &&LogEntry| {
@@ -135,7 +135,7 @@ impl<L: RaftLog> RaftNode<L> {
         };
         let count = entries.iter().take_while(fits).count();
         entries.truncate(count.max(1));
-        let mut entries: Vec<Entry> = entries.into_iter().map(Entry::from).collect();
+        let mut entries: Entries = entries.into_iter().map(Entry::from).collect();
         if want.stripped {
             entries.iter_mut().for_each(|entry| entry.payload = entry.payload.stripped());
         }

@@ -5,7 +5,7 @@ use super::memberships::Brought;
 use super::types::{HardState, Index, LogPos, ReplicaId, Term};
 
 /// The knobs of one replica. All times are in ticks. What does not fit (times, entries and bytes into 32 bits, messages
-/// into 16) is taken for the largest that does.
+/// into 16, the time of news into 8) is taken for the largest that does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Who this is.
@@ -17,6 +17,9 @@ pub struct Config {
     pub election_ticks_max: u64,
     /// How long a leader may be silent. A fraction of `election_ticks_min`.
     pub heartbeat_ticks: u64,
+    /// How long a leader may leave it to the next entry to tell its followers that commands are committed; zero if each commit is
+    /// to be news at once, in messages of its own. A fraction of `heartbeat_ticks`.
+    pub commit_news_ticks: u64,
     /// Messages with entries on their way to one follower at the same time; beyond, its entries wait in the log.
     pub inflight_messages_max: usize,
     /// Entries in one message; what is longer is sent as several.
@@ -46,6 +49,7 @@ pub(super) struct Knobs {
     election_ticks_min: u32,
     election_ticks_max: u32,
     heartbeat_ticks: u32,
+    commit_news_ticks: u8,
     inflight_messages_max: u16,
     rank: u8,
     entries_per_message_max: u32,
@@ -63,6 +67,7 @@ impl Knobs {
             election_ticks_min: fitting(config.election_ticks_min).max(1),
             election_ticks_max: fitting(config.election_ticks_max),
             heartbeat_ticks: fitting(config.heartbeat_ticks).max(1),
+            commit_news_ticks: u8::try_from(config.commit_news_ticks).unwrap_or(u8::MAX),
             inflight_messages_max: u16::try_from(config.inflight_messages_max).unwrap_or(u16::MAX).max(1),
             rank: config.rank,
             entries_per_message_max: fitting(config.entries_per_message_max).max(1),
@@ -91,6 +96,10 @@ impl Knobs {
 
     pub(super) fn heartbeat_ticks(&self) -> u64 {
         self.heartbeat_ticks.into()
+    }
+
+    pub(super) fn commit_news_ticks(&self) -> u64 {
+        self.commit_news_ticks.into()
     }
 
     pub(super) const fn inflight_messages_max(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::config::{Config, Knobs, Start};
 use super::durable::Durable;
-use super::effects::{Effects, Role, Standing};
+use super::effects::{Effects, Role};
 use super::election::{ElectionTimer, Votes};
 use super::event::{Event, ProposeRefusal, Refusals};
 use super::leading::Leading;
@@ -186,15 +186,22 @@ impl Raft {
     /// Adds entries to a leader's own log.
     pub(super) fn append_own(&mut self, payloads: impl ExactSizeIterator<Item = Payload>, fx: &mut Effects) {
         let (term, mut index, mut bytes) = (self.hard.term, self.log.last().index, 0);
+        let mut urgent = None;
         self.log.extend(term, payloads.len() as u64);
         fx.append.extend(payloads.map(|payload| {
             index = index.next();
             bytes += payload.bytes().len() as u64;
+            if payload.kind() != EntryKind::Command {
+                urgent = Some(index);
+            }
             Entry { index, term, payload }
         }));
         let bytes_max = self.config.uncommitted_bytes_max();
         if let State::Leader(leading) = &mut self.state {
             leading.uncommitted.add(index, bytes, bytes_max);
+            if let Some(urgent) = urgent {
+                leading.news.add_urgent(urgent);
+            }
         }
     }
 
@@ -247,14 +254,13 @@ impl Raft {
 
     /// Tells the standing if it is another than the one that was told last.
     fn report_standing(&mut self, fx: &mut Effects) {
-        let standing = self.standing();
-        let reported_leader = Some(self.reported_leader).filter(|_| !self.reported_no_leader);
-        let Standing { role, term, leader } = standing;
-        if (role, term, leader) != (self.reported_role, self.reported_term, reported_leader) {
-            (self.reported_role, self.reported_term) = (role, term);
-            (self.reported_leader, self.reported_no_leader) =
-                (leader.unwrap_or(self.config.id), leader.is_none());
-            fx.standing = Some(standing);
+        let role = self.role();
+        let is_same_leader = self.knows_leader != self.reported_no_leader
+            && (!self.knows_leader || self.known_leader == self.reported_leader);
+        if !is_same_leader || role != self.reported_role || self.hard.term != self.reported_term {
+            (self.reported_role, self.reported_term) = (role, self.hard.term);
+            (self.reported_leader, self.reported_no_leader) = (self.known_leader, !self.knows_leader);
+            fx.standing = Some(self.standing());
         }
     }
 

@@ -353,6 +353,7 @@ mod tests {
             election_ticks_min: 100,
             election_ticks_max: 199,
             heartbeat_ticks: 25,
+            commit_news_ticks: 0,
             inflight_messages_max: 1,
             entries_per_message_max: 1,
             inflight_bytes_max: 16 << 20,

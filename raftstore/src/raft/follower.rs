@@ -2,9 +2,13 @@
 
 use super::core::Raft;
 use super::effects::Effects;
+use super::event::Refusals;
 use super::message::Body;
 use super::mutant::Mutant;
-use super::types::{Entry, EntryKind, Index, LogPos, Payload, ReplicaId, Term, Tick};
+use super::types::{Entries, Entry, EntryKind, Index, LogPos, ReplicaId, Tick};
+
+/// Where a refusal is counted.
+type WhichRefusal = fn(&mut Refusals) -> &mut u32;
 
 impl Raft {
     /// Takes entries, or says why not.
@@ -18,20 +22,11 @@ impl Raft {
         from: ReplicaId,
         prev: LogPos,
         commit: Index,
-        entries: Vec<Entry>,
+        entries: Entries,
         fx: &mut Effects,
     ) {
-        if !follows_on(prev, &entries, self.hard.term) {
-            self.refuse(|refusals| &mut refusals.absurd_index);
-            return;
-        }
-        if entries.iter().any(|entry| is_absurd_membership(&entry.payload)) {
-            self.refuse(|refusals| &mut refusals.absurd_membership);
-            return;
-        }
-        if entries.iter().any(|entry| self.is_wrong_kind(entry)) {
-            self.refuse(|refusals| &mut refusals.wrong_kind);
-            return;
+        if let Err(why) = self.may_take(prev, &entries) {
+            return self.refuse(why);
         }
         if !self.follow(now, from) {
             return;
@@ -53,6 +48,27 @@ impl Raft {
         if !(is_question && is_news) {
             self.acknowledge(from, matched, fx);
         }
+    }
+
+    /// Whether `entries` are contiguous after `prev`, their terms grow up to the leader's, and each is one that this replica may
+    /// be given; else what is wrong with them.
+    fn may_take(&self, prev: LogPos, entries: &[Entry]) -> Result<(), WhichRefusal> {
+        let mut before = prev;
+        for entry in entries {
+            let LogPos { index, term } = before;
+            if entry.index != index.next() || entry.term < term || entry.term > self.hard.term {
+                return Err(|refusals| &mut refusals.absurd_index);
+            }
+            match entry.payload.kind() {
+                EntryKind::Membership if entry.payload.membership().is_none() => {
+                    return Err(|refusals| &mut refusals.absurd_membership);
+                }
+                kind if self.is_wrong_kind(kind) => return Err(|refusals| &mut refusals.wrong_kind),
+                _ => {}
+            }
+            before = LogPos { index: entry.index, term: entry.term };
+        }
+        Ok(())
     }
 
     pub(super) fn on_heartbeat(
@@ -84,7 +100,7 @@ impl Raft {
 
     /// Takes those of `entries` that are not here, and forgets what contradicts them. False, and nothing happens, if what
     /// contradicts them is committed.
-    fn take_entries(&mut self, prev: LogPos, mut entries: Vec<Entry>, fx: &mut Effects) -> bool {
+    fn take_entries(&mut self, prev: LogPos, mut entries: Entries, fx: &mut Effects) -> bool {
         let old_last = self.log.last().index;
         let known = if prev.index == old_last {
             0
@@ -105,12 +121,17 @@ impl Raft {
         self.cut_after(first.prev(), fx);
         for entry in &entries[known..] {
             self.log.extend(entry.term, 1);
-            if let Some(membership) = entry.payload.membership() {
+            if entry.payload.kind() == EntryKind::Membership
+                && let Some(membership) = entry.payload.membership()
+            {
                 self.memberships.append(LogPos { index: entry.index, term: entry.term }, membership);
             }
         }
-        if known == 0 && fx.append.is_empty() {
-            std::mem::swap(&mut fx.append, &mut entries);
+        if !entries.spilled() {
+            // Mostly: none of the one is known.
+            fx.append.extend(entries.pop());
+        } else if known == 0 && fx.append.is_empty() {
+            fx.append = entries.into_vec();
         } else {
             fx.append.extend(entries.drain(known..));
         }
@@ -131,20 +152,4 @@ impl Raft {
         let kept = fx.append.partition_point(|entry| entry.index < from);
         fx.append.truncate(kept);
     }
-}
-
-fn is_absurd_membership(payload: &Payload) -> bool {
-    payload.kind() == EntryKind::Membership && payload.membership().is_none()
-}
-
-/// Whether `entries` are contiguous after `prev` and their terms grow, up to the leader's.
-fn follows_on(prev: LogPos, entries: &[Entry], term: Term) -> bool {
-    let mut before = prev;
-    for entry in entries {
-        if entry.index != before.index.next() || entry.term < before.term || entry.term > term {
-            return false;
-        }
-        before = LogPos { index: entry.index, term: entry.term };
-    }
-    true
 }

@@ -1,6 +1,7 @@
 //! What only a leader keeps.
 
 use super::lease::Lease;
+use super::news::News;
 use super::progress::Progress;
 use super::read::Reads;
 use super::transfer::Transfer;
@@ -15,6 +16,7 @@ pub(super) struct Leading {
     /// The first entry of its term.
     pub(super) noop: Index,
     pub(super) heartbeat_at: Tick,
+    pub(super) news: News,
     pub(super) uncommitted: Uncommitted,
     pub(super) reads: Reads,
     pub(super) lease: Lease,
@@ -33,6 +35,7 @@ impl Leading {
             progress: others.map(|id| Progress::new(id, last, now)).collect(),
             noop: last.next(),
             heartbeat_at: now.after(heartbeat_ticks),
+            news: News::new(last.next()),
             uncommitted: Uncommitted::default(),
             reads: Reads::default(),
             lease: Lease::default(),
@@ -52,7 +55,8 @@ impl Leading {
 
     /// When there is something to do without being told. A leader of nobody has nothing to do.
     pub(super) fn deadline(&self) -> Tick {
-        let heartbeat = if self.progress.is_empty() { Tick(u64::MAX) } else { self.heartbeat_at };
-        self.transfer.as_ref().map_or(heartbeat, |transfer| heartbeat.min(transfer.give_up_at))
+        let to_say = self.heartbeat_at.min(self.news.at());
+        let to_say = if self.progress.is_empty() { Tick(u64::MAX) } else { to_say };
+        self.transfer.as_ref().map_or(to_say, |transfer| to_say.min(transfer.give_up_at))
     }
 }

@@ -1,7 +1,7 @@
 //! What replicas of one group say to each other.
 
 use super::membership::Membership;
-use super::types::{Entry, Index, LogPos, ReplicaId, Term};
+use super::types::{Entries, Index, LogPos, ReplicaId, Term};
 
 /// One message. The region it belongs to is on the envelope, not here.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +55,7 @@ pub enum Body {
         /// The leader's commit index.
         commit: Index,
         /// Contiguous, starting at `prev.index + 1`.
-        entries: Vec<Entry>,
+        entries: Entries,
     },
     /// "I durably hold everything through `matched`, as you do."
     AppendAccepted {

@@ -44,7 +44,8 @@
 //! last place where its sender could agree, so that a late one is recognised and a whole term is skipped at a time.
 //! Lost messages need no timer of their own: a gap is refused by the next message, and if there is no next message, the
 //! answer to a heartbeat shows that the follower is alive and has not answered. A follower that has everything is told
-//! of a commit at once, by an append without entries, which needs no answer.
+//! of a commit by an append without entries, which needs no answer: at once, or if no entry [comes
+//! soon](Config::commit_news_ticks) that could tell it.
 //!
 //! # Reads
 //!
@@ -101,6 +102,7 @@ pub mod membership_bytes;
 mod memberships;
 mod message;
 mod mutant;
+mod news;
 mod progress;
 mod quorum;
 mod read;
@@ -128,5 +130,5 @@ pub use self::message::{Body, Message};
 pub use self::mutant::Mutant;
 pub use self::progress::{Pace, Progress};
 pub use self::types::{
-    Entry, EntryKind, HardState, Index, LogPos, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
+    Entries, Entry, EntryKind, HardState, Index, LogPos, Payload, ReadId, ReplicaId, Term, Tick, WriteSeq,
 };

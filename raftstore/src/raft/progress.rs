@@ -106,9 +106,9 @@ impl Progress {
         }
     }
 
-    /// Whether it has everything through `last`, or soon will, and does not know `commit`.
-    pub(super) fn wants_news(&self, last: Index, commit: Index) -> bool {
-        self.pace == Pace::Replicate && self.next > last && self.told < commit
+    /// Whether it has everything through `last`, or soon will, and was not told that everything through `due` is committed.
+    pub(super) fn wants_news(&self, last: Index, due: Index) -> bool {
+        self.pace == Pace::Replicate && self.next > last && self.told < due
     }
 
     pub(super) const fn tell(&mut self, commit: Index) {

@@ -183,6 +183,11 @@ impl Raft {
     fn advance_commit(&mut self) {
         let is_early = self.build.is(Mutant::CountsItselfEarly);
         let own = if is_early { self.log.last().index } else { self.durable.through() };
+        let Ok(leading) = self.leading() else { return };
+        // What nobody has, no quorum has.
+        if leading.progress.iter().all(|follower| follower.matched() <= self.commit) && own <= self.commit {
+            return;
+        }
         let held = Index(self.reached(own.0, |follower| follower.matched().0)).min(self.kept());
         let Ok(leading) = self.leading() else { return };
         if held >= leading.noop || self.build.is(Mutant::CountsOldTerms) {
@@ -204,6 +209,7 @@ impl Raft {
             witnesses_through,
             term: self.hard.term,
             commit: self.commit,
+            due: leading.news.due(self.commit, self.config.commit_news_ticks(), now),
             now,
         };
         for follower in &mut leading.progress {
@@ -221,6 +227,8 @@ struct Feed<'a> {
     witnesses_through: Index,
     term: Term,
     commit: Index,
+    /// Who was not told that it is committed is told now.
+    due: Index,
     now: Tick,
 }
 
@@ -240,7 +248,7 @@ impl Feed<'_> {
             self.name(follower, LogPos { index, term }, through, fx);
         }
         let index = follower.next().prev();
-        if follower.wants_news(last, self.commit)
+        if follower.wants_news(last, self.due)
             && let Some(term) = self.log.term_at(index)
         {
             self.name(follower, LogPos { index, term }, index, fx);

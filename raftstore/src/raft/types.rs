@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use super::membership::Membership;
 use super::membership_bytes;
@@ -82,6 +83,9 @@ pub struct Entry {
     /// Kind and body.
     pub payload: Payload,
 }
+
+/// The entries of one message. Mostly it is one, and one needs no allocation.
+pub type Entries = SmallVec<[Entry; 1]>;
 
 impl Index {
     /// The index after this one.

@@ -12,7 +12,7 @@ use super::membership::Membership;
 use super::message::Body;
 use super::mutant::Mutant;
 use super::quorum;
-use super::types::{Entry, EntryKind, Index, LogPos, ReplicaId, Tick};
+use super::types::{EntryKind, Index, LogPos, ReplicaId, Tick};
 
 impl Raft {
     /// Through where witnesses may be sent entries: no further than what the copies of each majority hold durably, of those
@@ -101,9 +101,9 @@ impl Raft {
         }
     }
 
-    /// Whether a witness would be given data by `entry`, or a copy an entry without it.
-    pub(super) fn is_wrong_kind(&self, entry: &Entry) -> bool {
-        match entry.payload.kind() {
+    /// Whether a witness would be given data by an entry of this kind, or a copy an entry without it.
+    pub(super) fn is_wrong_kind(&self, kind: EntryKind) -> bool {
+        match kind {
             EntryKind::Membership => false,
             EntryKind::Stripped => !self.witness,
             EntryKind::NoOp | EntryKind::Command | EntryKind::Change => self.witness,

@@ -149,3 +149,35 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::one_store::{NOW, OWN, REGION, World};
+    use super::*;
+    use crate::ids::{Index, Term};
+    use crate::raft::{Membership, Pace};
+
+    /// Two of one region stand on one store while the one replaces the other. Nothing that was on its way to either arrives.
+    #[test]
+    fn a_lost_connection_is_lost_for_both_replicas_that_stand_behind_it() {
+        const OTHER: StoreId = StoreId(2);
+        let own = ReplicaId::new(1, OWN);
+        let both = [1, 2].map(|number| ReplicaId::new(number, OTHER));
+        let membership = Membership { learners: both.to_vec(), ..Membership::of_voters(vec![own]) };
+        let mut world = World::new(own, membership, true);
+        world.settle();
+        let slot = world.worker().slot(REGION).unwrap();
+        let paces = |world: &mut World| {
+            both.map(|of| world.worker().replica(slot).raft.progress(of).expect("it leads").pace())
+        };
+        let term = world.worker().replica(slot).raft.term();
+        assert_ne!(term, Term(0));
+        for from in both {
+            let body = Body::AppendAccepted { matched: Index(0) };
+            world.worker().take_raft(slot, OTHER, Message { from, to: own, term, body }, NOW);
+        }
+        assert_eq!(paces(&mut world), [Pace::Replicate; 2]);
+        world.worker().peer_changed(OTHER, false, NOW);
+        assert_eq!(paces(&mut world), [Pace::Probe { waiting: true }; 2]);
+    }
+}

@@ -7,7 +7,7 @@ use skep_wal::{Wal, WalError};
 
 use crate::apply::CommittedLog;
 use crate::ids::{Index, RegionId, Term};
-use crate::raft::{Entry, Payload};
+use crate::raft::{Entries, Entry, Payload};
 
 /// Entries `first..=last` of a region; fewer if they are over `bytes_max`, but at least one.
 pub(super) fn read_entries(
@@ -16,7 +16,7 @@ pub(super) fn read_entries(
     first: u64,
     last: u64,
     bytes_max: usize,
-) -> Result<Vec<Entry>, WalError> {
+) -> Result<Entries, WalError> {
     let mut found = Vec::new();
     wal.read(region.stream(), first, last, bytes_max, &mut found)?;
     let entry = |found: skep_wal::LogEntry| {

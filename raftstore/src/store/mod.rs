@@ -30,6 +30,8 @@ mod members;
 mod mending;
 mod mutant;
 mod newborn;
+#[cfg(test)]
+mod one_store;
 mod open;
 mod opening;
 mod orphans;

@@ -171,7 +171,10 @@ impl StoreParts {
 
     /// Every region's replica as it is now.
     pub fn region_status(&self) -> Vec<RegionStatus> {
-        self.workers.iter().flat_map(|worker| worker.here().map(RegionStatus::of)).collect()
+        let replicas = self.workers.iter().map(|worker| worker.replicas.len()).sum();
+        let mut all = Vec::with_capacity(replicas);
+        self.workers.iter().for_each(|worker| all.extend(worker.here().map(RegionStatus::of)));
+        all
     }
 
     /// Why the store stopped, if it did.

@@ -1,94 +1,27 @@
 //! Graves, one by one: who waits for them, and what they may not say.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use parking_lot::Mutex;
-use skep_wal::{MemDisk, WalConfig};
 
 use super::*;
-use crate::ids::{Life, Term};
-use crate::machine::{Fatal, MachineFactory, StateMachine};
+use crate::ids::Term;
 use crate::raft::LogPos;
-use crate::store::absent::Absent;
-use crate::store::{Disks, Inboxes, NoWatcher, StoreConfig, StoreParts, Surroundings, SystemClock};
-use crate::transport::{Lane, Transport};
-use crate::wire;
+use crate::store::one_store::{NOW, OWN, REGION, World};
 
-const OWN: StoreId = StoreId(1);
 const LEADERS: StoreId = StoreId(2);
-const REGION: RegionId = RegionId::new(OWN, 1);
 const CHILD: RegionId = RegionId::new(OWN, 2);
-const NOW: Tick = Tick(1);
-
-/// Keeps what was sent.
-#[derive(Default)]
-struct Sent(Mutex<Vec<StoreMessage>>);
-
-impl Transport for Sent {
-    fn send(&self, _: StoreId, _: Lane, frame: Bytes) -> bool {
-        self.0.lock().extend(wire::decode(frame).unwrap());
-        true
-    }
-}
-
-struct Nothing;
-
-impl MachineFactory for Nothing {
-    fn create(&self, _: RegionId, _: &[u8]) -> Result<Box<dyn StateMachine>, Fatal> {
-        Ok(Box::new(Absent))
-    }
-}
-
-/// A store with a replica of a region that another store leads. No time passes.
-struct World {
-    parts: StoreParts,
-    sent: Arc<Sent>,
-}
 
 const fn name(number: u32) -> ReplicaId {
     ReplicaId::new(number, OWN)
 }
 
+/// A store with a replica of a region that another store leads.
+fn world() -> World {
+    World::new(name(1), Membership::of_voters(vec![name(1), ReplicaId::new(1, LEADERS)]), false)
+}
+
 impl World {
-    fn new() -> World {
-        let sent = Arc::new(Sent::default());
-        let config = StoreConfig::new(OWN, Life(1), 1);
-        let log_config = WalConfig::small();
-        let disks =
-            Disks { log: Arc::new(MemDisk::new(1)), snapshots: Arc::new(MemDisk::new(2)), log_config };
-        let around = Surroundings {
-            clock: Arc::new(SystemClock::new()),
-            transport: sent.clone(),
-            factory: Arc::new(Nothing),
-            inboxes: Inboxes::new(&config),
-            watcher: Arc::new(NoWatcher),
-        };
-        let birth = Birth {
-            region: REGION,
-            replica: name(1),
-            membership: Membership::of_voters(vec![name(1), ReplicaId::new(1, LEADERS)]),
-            genesis: Bytes::new(),
-            descent: Descent::Genesis,
-            campaign: false,
-        };
-        World { parts: StoreParts::open(config, disks, around, vec![birth]).unwrap(), sent }
-    }
-
-    fn worker(&mut self) -> &mut Worker {
-        &mut self.parts.workers[0]
-    }
-
     fn is_told(&mut self, replica: ReplicaId) {
         self.worker().take_removal(LEADERS, Removal { region: REGION, replica }, NOW);
-    }
-
-    /// Turns, with a sync after each.
-    fn settle(&mut self) {
-        for _ in 0..3 {
-            self.worker().turn(NOW);
-            self.parts.syncer.step();
-        }
     }
 
     fn is_here(&mut self) -> bool {
@@ -106,7 +39,7 @@ impl World {
 
 #[test]
 fn a_removal_is_confirmed_when_its_grave_is_durable() {
-    let mut world = World::new();
+    let mut world = world();
     world.is_told(name(1));
     for _ in 0..3 {
         world.worker().turn(NOW);
@@ -119,7 +52,7 @@ fn a_removal_is_confirmed_when_its_grave_is_durable() {
 /// Who hears that it is gone says so no more, and the replica would stay.
 #[test]
 fn a_removal_that_has_to_wait_for_children_is_not_confirmed() {
-    let mut world = World::new();
+    let mut world = world();
     let slot = world.worker().slot(REGION).unwrap();
     world.worker().replica(slot).children.push(CHILD);
     world.is_told(name(1));
@@ -136,7 +69,7 @@ fn a_removal_that_has_to_wait_for_children_is_not_confirmed() {
 /// own before the log is durable, which is not to be dropped.
 #[test]
 fn late_news_of_one_that_is_gone_drop_nothing_of_the_next() {
-    let mut world = World::new();
+    let mut world = world();
     world.is_told(name(1));
     world.settle();
     let birth = Birth {
@@ -164,7 +97,7 @@ fn late_news_of_one_that_is_gone_drop_nothing_of_the_next() {
 /// A late message for one that is gone may find its tombstone before that is durable.
 #[test]
 fn who_speaks_to_one_that_is_gone_hears_so_when_its_grave_is_durable() {
-    let mut world = World::new();
+    let mut world = world();
     world.is_told(name(1));
     let body = Body::Heartbeat { commit: Index(0), round: 0 };
     let message = Message { from: ReplicaId::new(1, LEADERS), to: name(1), term: Term(1), body };
@@ -182,7 +115,7 @@ fn who_speaks_to_one_that_is_gone_hears_so_when_its_grave_is_durable() {
 /// that name it is not removed: a grave for it would keep out the learner that is to come.
 #[test]
 fn who_hears_of_a_later_name_is_not_buried_under_it() {
-    let mut world = World::new();
+    let mut world = world();
     let slot = world.worker().slot(REGION).unwrap();
     world.worker().stop_replica(slot, "it is damaged".into());
     world.worker().mend(slot, Mending::Listens, NOW);

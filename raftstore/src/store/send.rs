@@ -6,7 +6,7 @@ use super::replica::Slot;
 use super::worker::Worker;
 use crate::ids::ReplicaId;
 use crate::message::StoreMessage;
-use crate::raft::{Body, Entry, Message, Replicate};
+use crate::raft::{Body, Entries, Message, Replicate};
 
 impl Worker {
     pub(super) fn send(&mut self) {
@@ -30,7 +30,7 @@ impl Worker {
 
     /// Entries for followers, read from the log once for all who want the same.
     fn replicate(&mut self, slot: Slot, wanted: &[Replicate]) {
-        let mut read: Option<(Replicate, Vec<Entry>)> = None;
+        let mut read: Option<(Replicate, Entries)> = None;
         let mut cut: Vec<ReplicaId> = Vec::new();
         for &want in wanted.iter() {
             if cut.contains(&want.to) {
@@ -60,9 +60,9 @@ impl Worker {
         }
     }
 
-    fn entries_for(&self, slot: Slot, want: Replicate) -> Result<Vec<Entry>, String> {
+    fn entries_for(&self, slot: Slot, want: Replicate) -> Result<Entries, String> {
         if want.last == want.prev.index {
-            return Ok(Vec::new());
+            return Ok(Entries::new());
         }
         let (first, last) = (want.prev.index.next().0, want.last.0);
         let region = self.replicas[slot.0 as usize].region;
@@ -76,7 +76,7 @@ impl Worker {
 
     /// False if nothing more may follow it now. If there were too many bytes the rest is named again in the next turn; if too
     /// many are on their way, when some of them have arrived.
-    fn send_append(&mut self, slot: Slot, want: Replicate, entries: Vec<Entry>) -> bool {
+    fn send_append(&mut self, slot: Slot, want: Replicate, entries: Entries) -> bool {
         let replica = self.replica(slot);
         let (region, from) = (replica.region, replica.id());
         let through = entries.last().map_or(want.prev.index, |entry| entry.index);

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::error::WireError;
 use super::membership;
 use crate::ids::RegionId;
-use crate::raft::{Body, Entry, Index, LogPos, Message, Payload, ReplicaId, Term};
+use crate::raft::{Body, Entries, Entry, Index, LogPos, Message, Payload, ReplicaId, Term};
 
 pub(super) const PRE_VOTE: u8 = 1;
 pub(super) const PRE_VOTE_REPLY: u8 = 2;
@@ -126,7 +126,7 @@ fn take_append(cursor: &mut Cursor<'_>) -> Result<Body, WireError> {
     if prev.index.0.checked_add(count as u64).is_none() {
         return Err(WireError::Value { what: "an append's index" });
     }
-    let mut entries = Vec::with_capacity(count);
+    let mut entries = Entries::with_capacity(count);
     let mut index = prev.index;
     for _ in 0..count {
         index = index.next();

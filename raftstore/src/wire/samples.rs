@@ -7,7 +7,7 @@ use crate::message::{
     DiskFull, Refusal, Refused, Removal, Replies, RequestKind, SnapshotAck, SnapshotChunk, SnapshotMeta,
     StoreMessage, Submit, SubmitItem, TransferState,
 };
-use crate::raft::{Body, Entry, Index, LogPos, Membership, Message, Payload, ReplicaId, Term};
+use crate::raft::{Body, Entries, Entry, Index, LogPos, Membership, Message, Payload, ReplicaId, Term};
 
 /// The bytes in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -63,7 +63,7 @@ fn raft_samples() -> Vec<(StoreMessage, &'static str)> {
         ),
         (raft(Body::VoteReply { granted: false }), raft_bytes!("04", "00")),
         (
-            raft(Body::Append { prev: pos(4, 3), commit: Index(2), entries }),
+            raft(Body::Append { prev: pos(4, 3), commit: Index(2), entries: entries.into() }),
             raft_bytes!(
                 "05",
                 "0400000000000000 0300000000000000 0200000000000000 02000000
@@ -71,7 +71,7 @@ fn raft_samples() -> Vec<(StoreMessage, &'static str)> {
             ),
         ),
         (
-            raft(Body::Append { prev: pos(4, 3), commit: Index(2), entries: vec![] }),
+            raft(Body::Append { prev: pos(4, 3), commit: Index(2), entries: Entries::new() }),
             raft_bytes!("05", "0400000000000000 0300000000000000 0200000000000000 00000000"),
         ),
         (raft(Body::AppendAccepted { matched: Index(9) }), raft_bytes!("06", "0900000000000000")),

@@ -83,6 +83,7 @@ impl StateMachine for Words {
             self.at = LogPos { index: entry.index, term: entry.term };
             let body = String::from_utf8_lossy(&entry.body).into_owned();
             match body.split(' ').collect::<Vec<_>>()[..] {
+                ["poison"] => return Err(Fatal("it was poisoned".to_owned())),
                 ["split", number, from] => self.split(number, from),
                 [""] => {}
                 _ => self.words.push(body),

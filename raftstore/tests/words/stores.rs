@@ -20,6 +20,9 @@ use super::{Makes, Ticking};
 
 pub(crate) const REGION: RegionId = RegionId(0x1_0000_0001);
 
+/// Far more turns than anything takes that is done within a tick.
+const ROUNDS_MAX: u32 = 10_000;
+
 /// A store's disks, and the store while it runs.
 pub(crate) struct Machine {
     pub(crate) log: MemDisk,
@@ -28,6 +31,8 @@ pub(crate) struct Machine {
     life: u64,
     /// Its log waits for its disk.
     pub(crate) syncs_nothing: bool,
+    /// Its state machines are stuck.
+    pub(crate) applies_nothing: bool,
 }
 
 /// What was answered, once it was.
@@ -91,7 +96,9 @@ impl World {
     pub(crate) fn add(&mut self, store: u32) {
         let seed = u64::from(store) * 2;
         let (log, snapshots) = (MemDisk::new(seed), MemDisk::new(seed + 1));
-        self.stores.insert(store, Machine { log, snapshots, parts: None, life: 0, syncs_nothing: false });
+        let (syncs_nothing, applies_nothing) = (false, false);
+        let machine = Machine { log, snapshots, parts: None, life: 0, syncs_nothing, applies_nothing };
+        self.stores.insert(store, machine);
         self.start(store);
     }
 
@@ -153,21 +160,25 @@ impl World {
         self.network.heal();
     }
 
+    /// In each tick, all stores have turns until nobody has anything to do.
     pub(crate) fn settle(&mut self, ticks: u64) {
         for _ in 0..ticks {
             let now = Tick(1 + self.clock.0.fetch_add(1, Ordering::Relaxed));
-            loop {
-                let mut more = self.network.step(now) > 0;
-                for machine in self.stores.values_mut() {
-                    let Some(parts) = &mut machine.parts else { continue };
-                    more |= parts.workers[0].turn(now) | parts.pool.step() | parts.keeper.step(now);
-                    more |= !machine.syncs_nothing && parts.syncer.step();
-                }
-                if !more {
-                    break;
-                }
-            }
+            let comes_to_rest = (0..ROUNDS_MAX).any(|_| !self.have_turns(now));
+            assert!(comes_to_rest, "a store has something to do for ever");
         }
+    }
+
+    /// A turn of each. True if there is more to do.
+    fn have_turns(&mut self, now: Tick) -> bool {
+        let mut more = self.network.step(now) > 0;
+        for machine in self.stores.values_mut() {
+            let Some(parts) = &mut machine.parts else { continue };
+            more |= parts.workers[0].turn(now) | parts.keeper.step(now);
+            more |= !machine.applies_nothing && parts.pool.step();
+            more |= !machine.syncs_nothing && parts.syncer.step();
+        }
+        more
     }
 
     /// Gives a command and waits for nothing.
@@ -230,6 +241,11 @@ impl World {
         let counters = self.stores[&store].parts.as_ref().expect("it runs").counters();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (count(&counters.proposals_held_up), count(&counters.windows_full))
+    }
+
+    /// The most bytes of entries that a store has on their way to another.
+    pub(crate) fn on_their_way(&self, store: u32) -> usize {
+        self.stores[&store].parts.as_ref().expect("it runs").footprint().peer_bytes
     }
 
     pub(crate) fn leader(&self) -> u32 {

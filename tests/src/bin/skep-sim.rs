@@ -23,11 +23,11 @@ struct Args {
     /// Prints what happens in it, and nothing that depends on the machine.
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Replicas move from store to store and stores are lost.
+    /// Replicas stay where they are: three stores, none of which is lost.
     #[arg(long)]
-    moves: bool,
-    /// Nothing fails but the power, and that often.
-    #[arg(long, conflicts_with = "moves")]
+    still: bool,
+    /// The same, and nothing fails but the power, and that often.
+    #[arg(long)]
     power_cuts: bool,
     /// True time with faults, in ticks of 10 ms.
     #[arg(long)]
@@ -44,9 +44,13 @@ fn wrong(name: &str) -> Result<Wrong, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let kind = if args.power_cuts { Plan::power_cuts() } else { Plan::default() };
+    let kind = match (args.power_cuts, args.still) {
+        (true, _) => Plan::power_cuts(),
+        (false, true) => Plan::still(),
+        (false, false) => Plan::default(),
+    };
     let fault_ticks = args.fault_ticks.unwrap_or(kind.fault_ticks);
-    let plan = Plan { moves: args.moves, wrong: args.wrong, fault_ticks, ..kind };
+    let plan = Plan { wrong: args.wrong, fault_ticks, ..kind };
     let is_right = match args.seed {
         Some(seed) => run_one(seed, &plan, args.trace),
         None => run_all(&args, &plan),

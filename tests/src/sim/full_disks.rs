@@ -19,7 +19,7 @@ pub struct Told {
 /// The disks of some of three stores fill up while clients write to all of them; after a minute there is room again. What
 /// clients were told in the last half of the minute, and in the half after it.
 pub fn full_disks(seed: u64, stores: &[usize]) -> (Told, Told) {
-    let mut world = World::new(seed, &Plan::default(), false);
+    let mut world = World::new(seed, &Plan::still(), false);
     // Nothing makes room.
     world.settings.checkpoint_log_bytes = u64::MAX;
     world.settings.think_ticks = 1;

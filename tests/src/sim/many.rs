@@ -51,10 +51,10 @@ impl Summary {
 
 /// The command that runs one seed again and tells what happens.
 pub fn repeating(seed: u64, plan: &Plan) -> String {
-    let kind = match (plan.moves, plan.only_power_cuts) {
-        (true, _) => " --moves",
-        (false, true) => " --power-cuts",
-        (false, false) => "",
+    let kind = match (plan.only_power_cuts, plan.moves) {
+        (true, _) => " --power-cuts",
+        (false, true) => "",
+        (false, false) => " --still",
     };
     let usual = if plan.only_power_cuts { Plan::power_cuts() } else { Plan::default() };
     let is_usual = plan.fault_ticks == usual.fault_ticks;

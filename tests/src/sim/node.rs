@@ -53,6 +53,17 @@ pub(super) enum Slice {
     Keep,
 }
 
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Done {
+    /// There was nothing to do.
+    Nothing,
+    /// A worker had a turn, and something to do in it.
+    Turn,
+    /// Something else was done.
+    Other,
+}
+
 impl Node {
     pub(super) fn new(id: StoreId, seed: u64, births: Vec<Birth>) -> Node {
         Node {
@@ -143,16 +154,25 @@ impl Node {
         }
     }
 
-    /// Does it. True if a worker had a turn.
-    pub(super) fn run(&mut self, slice: Slice) -> bool {
+    /// Does it.
+    pub(super) fn run(&mut self, slice: Slice) -> Done {
         let now = self.clock.now();
-        let Some(parts) = &mut self.parts else { return false };
-        match slice {
-            Slice::Turn(worker) => parts.workers[worker].turn(now),
+        let Some(parts) = &mut self.parts else { return Done::Nothing };
+        let done = match slice {
+            Slice::Turn(worker) => {
+                let worker = &mut parts.workers[worker];
+                let before = worker.busy_turns();
+                worker.turn(now);
+                return if worker.busy_turns() > before { Done::Turn } else { Done::Nothing };
+            }
             Slice::Sync => parts.syncer.step(),
             Slice::Apply => parts.pool.step(),
-            Slice::Keep => parts.keeper.step(now),
+            Slice::Keep => {
+                // It says whether there is more, not whether there was something.
+                parts.keeper.step(now);
+                true
+            }
         };
-        matches!(slice, Slice::Turn(_))
+        if done { Done::Other } else { Done::Nothing }
     }
 }

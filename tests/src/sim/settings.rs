@@ -25,13 +25,18 @@ pub struct Plan {
 impl Plan {
     /// Nothing fails but the power, often, and everywhere at once: what was promised too early is gone then.
     pub fn power_cuts() -> Plan {
-        Plan { fault_ticks: 1500, fault_every: 100, only_power_cuts: true, ..Plan::default() }
+        Plan { fault_ticks: 1500, fault_every: 100, only_power_cuts: true, ..Plan::still() }
+    }
+
+    /// Three stores, of which each has a replica of every region for ever.
+    pub fn still() -> Plan {
+        Plan { moves: false, ..Plan::default() }
     }
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { fault_ticks: 2500, fault_every: 60, only_power_cuts: false, moves: false, wrong: None }
+        Plan { fault_ticks: 2500, fault_every: 60, only_power_cuts: false, moves: true, wrong: None }
     }
 }
 

@@ -68,16 +68,21 @@ impl Sightings {
 
     /// A store has had a turn, and says this of its replicas.
     pub(super) fn saw(&mut self, store: StoreId, statuses: Vec<RegionStatus>) {
-        let mut before = self.last.remove(&store).unwrap_or_default();
-        for status in &statuses {
-            let before = before.remove(&status.region);
-            self.saw_one((store, status.region), before, status);
+        let mut last = self.last.remove(&store).unwrap_or_default();
+        let here: BTreeSet<RegionId> = statuses.iter().map(|status| status.region).collect();
+        for status in statuses {
+            let before = last.get(&status.region);
+            // Of a follower that is what it was there is nothing to say.
+            if before == Some(&status) && status.role == Role::Follower {
+                continue;
+            }
+            self.saw_one((store, status.region), before, &status);
+            last.insert(status.region, status);
         }
-        for (region, status) in before {
-            self.left_place((store, region), status.replica);
+        for (region, gone) in last.extract_if(.., |region, _| !here.contains(region)) {
+            self.left_place((store, region), gone.replica);
         }
-        let now = statuses.into_iter().map(|status| (status.region, status));
-        self.last.insert(store, now.collect());
+        self.last.insert(store, last);
     }
 
     fn left_place(&mut self, place: Place, replica: ReplicaId) {
@@ -87,12 +92,12 @@ impl Sightings {
         }
     }
 
-    fn saw_one(&mut self, place: Place, before: Option<RegionStatus>, now: &RegionStatus) {
+    fn saw_one(&mut self, place: Place, before: Option<&RegionStatus>, now: &RegionStatus) {
         if now.membership.voters.is_empty() {
             self.mark(Situation::BornByMessage);
         }
         match before.filter(|before| before.replica == now.replica) {
-            Some(before) => self.went_on(place, &before, now),
+            Some(before) => self.went_on(place, before, now),
             None if now.role == Role::Leader => self.began_to_lead(place, now),
             None => {}
         }

@@ -12,9 +12,10 @@ use skep_raftstore::transport::memory::MemoryNetwork;
 use super::Violation;
 use super::chance::{Chance, mixed};
 use super::clients::Clients;
+use super::invariants::NowAndThen;
 use super::ledger::Ledger;
 use super::moves::Moves;
-use super::node::{Node, Slice};
+use super::node::{Done, Node, Slice};
 use super::settings::{Plan, Settings};
 use super::situations::Situation;
 
@@ -23,6 +24,9 @@ pub(super) const REPLICAS: usize = 3;
 
 /// Slices that a store gets in one tick.
 const SLICES_PER_TICK: u64 = 12;
+
+/// One slice in so many in which nothing was to be done is looked at.
+const IDLE_LOOK_EVERY: u64 = 64;
 
 /// See the page of this file.
 pub(super) struct World {
@@ -44,6 +48,7 @@ pub(super) struct World {
     pub(super) too_hard: u64,
     /// How many regions were named by splits.
     pub(super) named: u32,
+    idle_looks: NowAndThen,
     trace: u64,
     is_told: bool,
 }
@@ -80,6 +85,7 @@ impl World {
             crashes: 0,
             too_hard: 0,
             named: 0,
+            idle_looks: NowAndThen::every(IDLE_LOOK_EVERY),
             trace: mixed(seed),
             is_told,
             chance,
@@ -174,6 +180,12 @@ impl World {
         }
         let started = self.nodes[at].start(&self.settings, &self.network, &self.ledger, seed);
         match started {
+            Ok(()) if self.nodes[at].power.is_off() => {
+                // It went when the log was open, and no file of a checkpoint was.
+                self.note(&format!("power is gone {at}"));
+                self.take_down(at);
+                Ok(())
+            }
             Ok(()) => {
                 self.opened(at);
                 if self.settings.plan.moves {
@@ -210,12 +222,19 @@ impl World {
         if parts.is_some_and(|parts| parts.log_report().torn_tail.is_some()) {
             self.mark(Situation::TornTail);
         }
+        // Its first turn may find nothing to do.
+        if let Some(parts) = &self.nodes[at].parts {
+            self.look_at(self.nodes[at].id, parts.region_status());
+        }
     }
 
     fn run_slice(&mut self, at: usize) -> Result<(), Violation> {
         let slice = self.nodes[at].draw_slice(&mut self.chance, self.settings.sync_percent, self.now);
         let splits = self.ledger.lock().splits;
-        let had_turn = self.nodes[at].run(slice);
+        let done = self.nodes[at].run(slice);
+        if done == Done::Nothing {
+            return self.changed_nothing(at, slice);
+        }
         self.observe(at, slice, splits);
         if self.nodes[at].power.is_off() {
             self.note(&format!("power is gone {at}"));
@@ -232,13 +251,26 @@ impl World {
             self.note(&format!("failed {at}"));
             self.nodes[at].has_failed = true;
             self.replace_process(at);
-        } else if had_turn {
+        } else if done == Done::Turn {
             let (status, holds) = (parts.region_status(), parts.footprint());
             self.look_at(id, status);
             let limits = self.nodes[at].limits(&self.settings);
             self.ledger.lock().invariants.holds(id, &holds, &limits);
         }
         self.check_ledger()
+    }
+
+    /// A slice in which there was nothing to do is not looked at; whether that misses nothing is seen now and then.
+    fn changed_nothing(&mut self, at: usize, slice: Slice) -> Result<(), Violation> {
+        let node = &self.nodes[at];
+        let Some(parts) = node.parts.as_ref().filter(|_| self.idle_looks.is_time(false)) else {
+            return Ok(());
+        };
+        let id = node.id;
+        if self.ledger.lock().sightings.is_news(id, &parts.region_status()) {
+            return self.broken(format!("{id} found nothing to do in {slice:?}, and is not what it was"));
+        }
+        Ok(())
     }
 
     /// A store has had a turn, and says this of its replicas.
@@ -302,11 +334,8 @@ impl World {
     fn ask_all(&mut self) {
         for client in 0..self.clients.count() {
             let node = &self.nodes[self.clients.store_of(client)];
-            if node.parts.is_none() {
-                continue;
-            }
-            let front = node.front.clone();
-            if self.clients.is_due(client, self.now) {
+            if node.parts.is_some() && self.clients.is_due(client, self.now) {
+                let front = node.front.clone();
                 let next_at = self.now + self.chance.below(self.settings.think_ticks + 1);
                 self.clients.ask(client, &front, &mut self.chance, next_at);
             }

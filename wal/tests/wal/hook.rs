@@ -1,4 +1,9 @@
-//! A disk on which something else happens in the middle of a sync or a read, once.
+//! A disk on which something else happens in the middle of a sync or a read, once, or a write ends too early.
+
+#![cfg_attr(
+    not(feature = "mutants"),
+    expect(dead_code, reason = "only wrong builds are met in the middle of something")
+)]
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -18,11 +23,18 @@ pub(crate) enum When {
 pub(crate) struct HookDisk {
     pub(crate) disk: MemDisk,
     action: Arc<Mutex<Option<(When, Action)>>>,
+    /// The next write has room for so many bytes.
+    room: Arc<Mutex<Option<usize>>>,
 }
 
 impl HookDisk {
     pub(crate) fn new() -> HookDisk {
-        HookDisk { disk: MemDisk::new(1), action: Arc::default() }
+        HookDisk { disk: MemDisk::new(1), action: Arc::default(), room: Arc::default() }
+    }
+
+    /// The next write finds the disk full after so many bytes, as one into blocks that are shared with a copy may.
+    pub(crate) fn cut_off_next_write(&self, after: usize) {
+        *self.room.lock().unwrap() = Some(after);
     }
 
     pub(crate) fn once(&self, when: When, action: impl FnOnce() + Send + 'static) {
@@ -78,6 +90,10 @@ struct HookFile {
 
 impl DiskFile for HookFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if let Some(room) = self.disk.room.lock().unwrap().take() {
+            self.file.write_at(offset, &bytes[..room])?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.file.write_at(offset, bytes)
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use skep_wal::{Batch, Disk, MemDisk, Misuse, StateName, StreamId, Wal, WalConfig, WalError};
 
+use crate::hook::HookDisk;
+
 const ONE: StreamId = StreamId(1);
 
 fn open(disk: &MemDisk) -> Wal {
@@ -60,6 +62,66 @@ fn a_full_disk_leaves_the_log_usable() {
     wal.sync().unwrap();
     disk.crash(9);
     assert_eq!(open(&disk).stream(ONE).unwrap().last_index, index + 1);
+}
+
+/// What a full disk has let through of a frame is not followed when the log is opened, wherever the next frame would begin.
+#[test]
+fn a_frame_that_a_full_disk_cut_off_is_overwritten() {
+    for (syncs_before, syncs_between) in [(false, false), (false, true), (true, false), (true, true)] {
+        let disk = HookDisk::new();
+        let wal = Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap().0;
+        append(&wal, 1, 100).unwrap();
+        if syncs_before {
+            wal.sync().unwrap();
+        }
+        disk.cut_off_next_write(400);
+        let full = append(&wal, 2, 5000).unwrap_err();
+        assert!(matches!(full, WalError::Full { .. }) && wal.poisoned().is_none(), "{full}");
+        if syncs_between {
+            append(&wal, 2, 100).unwrap();
+            wal.sync().unwrap();
+            disk.cut_off_next_write(400);
+            append(&wal, 3, 5000).unwrap_err();
+            wal.sync().unwrap();
+        }
+        wal.sync().unwrap();
+        append(&wal, 2, 200).unwrap();
+        append(&wal, 3, 300).unwrap();
+        wal.sync().unwrap();
+        drop(wal);
+        disk.disk.crash(9);
+        let (wal, report) = Wal::open(Arc::new(disk), WalConfig::small()).unwrap();
+        let cases = (syncs_before, syncs_between);
+        assert_eq!((&report.damaged[..], &report.unreadable[..]), (&[][..], &[][..]), "{cases:?}");
+        assert_eq!(wal.stream(ONE).unwrap().last_index, 3, "{cases:?}");
+    }
+}
+
+/// The same where nothing overwrites it: the power goes first, or the log goes on in its next segment.
+#[test]
+fn a_frame_that_a_full_disk_cut_off_may_stay_where_the_log_goes_on_elsewhere() {
+    for goes_on in [false, true] {
+        let disk = HookDisk::new();
+        let wal = Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap().0;
+        [100, 60_000, 55_000].into_iter().zip(1..).for_each(|(bytes, index)| {
+            append(&wal, index, bytes).unwrap();
+        });
+        disk.cut_off_next_write(400);
+        append(&wal, 4, 5000).unwrap_err();
+        let segments = wal.usage().segments;
+        wal.sync().unwrap();
+        if goes_on {
+            append(&wal, 4, 60_000).unwrap();
+            append(&wal, 5, 100).unwrap();
+            assert!(wal.usage().segments > segments);
+            wal.sync().unwrap();
+        }
+        drop(wal);
+        disk.disk.crash(9);
+        let (wal, report) = Wal::open(Arc::new(disk), WalConfig::small()).unwrap();
+        assert_eq!((&report.damaged[..], &report.unreadable[..]), (&[][..], &[][..]));
+        assert_eq!(wal.stream(ONE).unwrap().last_index, if goes_on { 5 } else { 3 });
+    }
 }
 
 /// The disk is full, and no more entries can be written. Votes can, and so can what makes room: a stream is compacted,

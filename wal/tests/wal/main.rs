@@ -6,7 +6,6 @@ mod ahead;
 mod damage;
 mod golden;
 mod half_opened;
-#[cfg(feature = "mutants")]
 mod hook;
 mod images;
 mod inspecting;

@@ -137,7 +137,7 @@ impl<C: Core> Group<C> {
         loop {
             self.replicas[of].turn(&mut self.inboxes)?;
             let waits = |at: &usize| !self.inboxes[*at].is_empty() || self.replicas[*at].wants_turn();
-            let next = (of + 1..=of + REPLICAS).map(|at| at % REPLICAS).find(waits);
+            let next = (of + 1..REPLICAS).find(waits).or_else(|| (0..=of).find(waits));
             let Some(next) = next else { return Ok(()) };
             of = next;
             std::mem::swap(&mut self.inboxes[of], &mut self.arrived);

@@ -21,7 +21,7 @@ const TIME: &str = "cost of time passing for an idle follower";
 
 pub(crate) fn all(report: &mut Report) -> Result<()> {
     let name = "heap of an idle follower";
-    let (mut followers, bytes) = held::<skep::Skep<false>>()?;
+    let (mut followers, bytes) = held::<skep::Skep<false, true>>()?;
     report.row(name, (bytes, "B"), Target::AtMost(400.0));
     report.peer(format!("{name}: skep"), (bytes, "B"));
     time_of_skep(report, &mut followers);

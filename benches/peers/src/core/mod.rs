@@ -30,9 +30,10 @@ struct Measured {
 }
 
 /// Skep first.
-const CORES: [Measured; 5] = [
-    measured::<skep::Skep<false>>("skep"),
-    measured::<skep::Skep<true>>("skep, payloads copied"),
+const CORES: [Measured; 6] = [
+    measured::<skep::Skep<false, true>>("skep"),
+    measured::<skep::Skep<true, true>>("skep, payloads copied"),
+    measured::<skep::Skep<false, false>>("skep, followers hear of a commit at once"),
     measured::<raft_io::RaftIo>("raft-io"),
     measured::<tikv::Tikv<false>>("raft"),
     measured::<tikv::Tikv<true>>("raft, followers hear of a commit with the next entry"),

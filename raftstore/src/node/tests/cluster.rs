@@ -8,7 +8,7 @@ use crate::node::{
     Action, Content, Event, Index, LogEntry, MemoryLog, Message, NodeId, RaftConfig, RaftLog, RaftNode,
     Result, Term,
 };
-use crate::raft::{self, Body, Entry, LogPos, ReplicaId};
+use crate::raft::{self, Body, LogPos, ReplicaId};
 
 /// What a node applied: a machine whose snapshot is all of it, one command a line.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -198,7 +198,7 @@ pub(super) fn at(index: Index, term: Term) -> LogPos {
 /// An append of commands of `term` after `prev`.
 pub(super) fn append(prev: LogPos, term: Term, count: u64, commit: Index) -> Body {
     let entry = |n| LogEntry::new(term, prev.index.0 + n, format!("{}@{term}", prev.index.0 + n));
-    let entries: Vec<Entry> = (1..=count).map(|n| entry(n).into()).collect();
+    let entries = (1..=count).map(|n| entry(n).into()).collect();
     Body::Append { prev, commit: raft::Index(commit), entries }
 }
 

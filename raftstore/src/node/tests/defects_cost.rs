@@ -280,6 +280,26 @@ fn p10_a_commit_is_news_at_once() {
     assert!((1..=3).all(|id| cluster.machine(id).commands == ["x"]), "no tick passed");
 }
 
+/// Who asks for it has the followers told with the next entry, or when the time is over.
+#[test]
+fn commit_news_may_wait_for_the_next_entry() {
+    let node = |id| RaftNode::new(config(id, 3).with_commit_news(2));
+    let mut cluster = Cluster::new((1..=3).map(node).collect());
+    let leader = cluster.elect();
+    let told = |cluster: &Cluster<MemoryLog>, command| {
+        let has = |id: &u64| cluster.machine(*id).commands.iter().any(|had| had == command);
+        (1..=3).filter(has).collect::<Vec<u64>>()
+    };
+    cluster.propose(leader, "x");
+    cluster.settle();
+    assert_eq!(told(&cluster, "x"), [leader]);
+    cluster.propose(leader, "y");
+    cluster.settle();
+    assert_eq!((told(&cluster, "x"), told(&cluster, "y")), (vec![1, 2, 3], vec![leader]));
+    cluster.tick(2);
+    assert_eq!(told(&cluster, "y"), [1, 2, 3], "no entry came");
+}
+
 /// Nobody could say which entry a proposal had become, or whether it was lost.
 #[test]
 fn p11_a_proposal_has_a_place_and_its_loss_shows() {

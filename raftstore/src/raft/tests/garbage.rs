@@ -49,14 +49,14 @@ fn body() -> impl Strategy<Value = Body> {
         (pos(), number(), entries()).prop_map(|(prev, commit, entries)| Body::Append {
             prev,
             commit: Index(commit),
-            entries
+            entries: entries.into(),
         }),
         (entries(), number(), number()).prop_map(|(entries, commit, term)| {
             let before = entries.first().map_or(0, |entry| entry.index.0.saturating_sub(1));
             Body::Append {
                 prev: LogPos { index: Index(before), term: Term(term) },
                 commit: Index(commit),
-                entries,
+                entries: entries.into(),
             }
         }),
         number().prop_map(|matched| Body::AppendAccepted { matched: Index(matched) }),
@@ -108,6 +108,7 @@ fn replica(blank: bool) -> Raft {
         election_ticks_min: 10,
         election_ticks_max: 20,
         heartbeat_ticks: 3,
+        commit_news_ticks: 0,
         inflight_messages_max: 2,
         entries_per_message_max: 2,
         inflight_bytes_max: 40,

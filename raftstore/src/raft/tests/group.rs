@@ -8,8 +8,8 @@ use super::disk::{Disk, Machine, membership_of};
 use super::ledger::Ledger;
 use super::mutants::built;
 use crate::raft::{
-    Body, ChangeRefusal, Config, Effects, Entry, EntryKind, Event, HardState, Index, LogPos, Membership,
-    Message, Pace, Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
+    Body, ChangeRefusal, Config, Effects, Entries, Entry, EntryKind, Event, HardState, Index, LogPos,
+    Membership, Message, Pace, Payload, ProposeRefusal, Raft, ReadId, ReplicaId, Replicate, Term, Tick,
 };
 
 /// One replica, or where it was before it crashed.
@@ -53,6 +53,7 @@ pub(super) struct Group {
     /// The shortest and the longest election timeout, and the time between heartbeats.
     pub(super) pace: (u64, u64, u64),
     pub(super) lease_ticks: u64,
+    pub(super) commit_news_ticks: u64,
     /// The only one of rank zero, if there is one.
     pub(super) preferred: Option<u64>,
     pub(super) inflight_messages_max: usize,
@@ -98,6 +99,7 @@ impl Group {
             entries_per_message_max: 4,
             pace: (10, 20, 3),
             lease_ticks: 0,
+            commit_news_ticks: 0,
             preferred: None,
             inflight_messages_max: 3,
             inflight_bytes_max: u64::MAX,
@@ -138,6 +140,7 @@ impl Group {
             election_ticks_min,
             election_ticks_max,
             heartbeat_ticks,
+            commit_news_ticks: self.commit_news_ticks,
             inflight_messages_max: self.inflight_messages_max,
             entries_per_message_max: self.entries_per_message_max,
             inflight_bytes_max: self.inflight_bytes_max,
@@ -366,7 +369,7 @@ impl Group {
     fn message(&self, id: u64, replicate: &Replicate) -> Message {
         let Replicate { to, term, prev, last, commit, stripped } = *replicate;
         let log = &self.node(id).disk.written;
-        let mut entries: Vec<Entry> =
+        let mut entries: Entries =
             (prev.index.0 + 1..=last.0).map(|at| log.get(at).expect("named entries exist").clone()).collect();
         if stripped {
             entries.iter_mut().for_each(|entry| entry.payload = entry.payload.stripped());

@@ -23,6 +23,7 @@ fn config(id: ReplicaId) -> Config {
         election_ticks_min: 10,
         election_ticks_max: 20,
         heartbeat_ticks: 2,
+        commit_news_ticks: 0,
         inflight_messages_max: 4,
         entries_per_message_max: 4,
         inflight_bytes_max: 16 << 20,

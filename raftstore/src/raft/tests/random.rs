@@ -69,6 +69,7 @@ impl Schedule {
         group.uncommitted_bytes_max = [1, 20, 60, u64::MAX][dice.roll(4) as usize];
         group.entries_per_frame_max = [1, 2, usize::MAX][dice.roll(3) as usize];
         group.lease_ticks = [0, 0, 6, 9][dice.roll(4) as usize];
+        group.commit_news_ticks = [0, 0, 1, 2][dice.roll(4) as usize];
         (1..=size).for_each(|id| group.restart(id));
         // A group whose members stay the same is the simpler case, and must be seen, too.
         let changes = dice.roll(4) > 0;

@@ -74,6 +74,10 @@ impl Story {
                 self.group.uncommitted_bytes_max = args[0].parse().unwrap();
                 self.restart_all();
             }
+            "news-ticks" => {
+                self.group.commit_news_ticks = args[0].parse().unwrap();
+                self.restart_all();
+            }
             "leases" => self.leases(args[0].parse().unwrap()),
             "campaign" => self.event(id(args[0]), Event::Campaign),
             "transfer" => self.event(id(args[0]), Event::TransferLeadership(ReplicaId(id(args[1])))),
@@ -266,7 +270,7 @@ impl Story {
             "nobody-votes" => {
                 let payload = Payload::of_membership(&Membership::default());
                 let entry = Entry { index: Index(number(3) + 1), term: Term(number(1)), payload };
-                Body::Append { prev: at(3), commit: Index(0), entries: vec![entry] }
+                Body::Append { prev: at(3), commit: Index(0), entries: [entry].into() }
             }
             kind => panic!("no such message: {kind}"),
         };

@@ -2,8 +2,8 @@
 
 use super::config;
 use crate::raft::{
-    Body, Effects, Event, HardState, Index, LogPos, Membership, Message, Persisted, Raft, ReplicaId, Role,
-    Start, Term, Tick,
+    Body, Effects, Entries, Event, HardState, Index, LogPos, Membership, Message, Persisted, Raft, ReplicaId,
+    Role, Start, Term, Tick,
 };
 
 const OWN: ReplicaId = ReplicaId(1);
@@ -63,7 +63,7 @@ fn who_has_nothing_is_sent_one() {
 #[test]
 fn who_steps_down_in_the_same_turn_sends_none() {
     let mut raft = leader();
-    let append = Body::Append { prev: BASE, commit: BASE.index, entries: Vec::new() };
+    let append = Body::Append { prev: BASE, commit: BASE.index, entries: Entries::new() };
     let fx = turn(&mut raft, vec![has_nothing(), says(VOTER, 6, append)]);
     assert_eq!((raft.role(), raft.term()), (Role::Follower, Term(6)));
     assert!(fx.snapshot_for.is_empty(), "{:?}", fx.snapshot_for);

@@ -2,8 +2,8 @@
 
 use super::config;
 use crate::raft::{
-    Body, Effects, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload, Persisted, Raft,
-    ReplicaId, Start, Term, Tick, WriteSeq,
+    Body, Effects, Entries, Entry, Event, HardState, Index, LogPos, Membership, Message, Payload, Persisted,
+    Raft, ReplicaId, Start, Term, Tick, WriteSeq,
 };
 
 const OWN: ReplicaId = ReplicaId(3);
@@ -107,7 +107,7 @@ fn it_never_campaigns_and_acknowledges_nothing() {
     raft.flush(Tick(1000), &mut fx);
     let late = turn(fx);
     assert_eq!((late.said, late.held), (vec![], vec![]));
-    let append = Body::Append { prev: LogPos::default(), commit: Index(0), entries: Vec::new() };
+    let append = Body::Append { prev: LogPos::default(), commit: Index(0), entries: Entries::new() };
     let nothing = Body::AppendRejected { prev: Index(0), hint: LogPos::default() };
     let answer = hear(&mut raft, FIRST, 5, append);
     assert_eq!([answer.said, answer.held].concat(), [nothing]);
@@ -140,7 +140,7 @@ fn a_write_from_before_its_birth_vouches_for_no_entry() {
     let mut raft = unborn();
     let vote = asks(&mut raft, FIRST, 5, LAST).write.unwrap();
     raft.be_born(birth(), Tick(2));
-    let entries = vec![Entry { index: BASE.index.next(), term: Term(5), payload: Payload::no_op() }];
+    let entries = [Entry { index: BASE.index.next(), term: Term(5), payload: Payload::no_op() }].into();
     let turn = hear(&mut raft, FIRST, 5, Body::Append { prev: BASE, commit: BASE.index, entries });
     assert_eq!(turn.held, [Body::AppendAccepted { matched: BASE.index.next() }]);
     assert!(turn.write.is_some_and(|write| write > vote), "numbers are not used twice");

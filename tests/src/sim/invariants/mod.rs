@@ -46,6 +46,7 @@ use equal_replicas::EqualReplicas;
 use leader_completeness::LeaderCompleteness;
 use log_matching::LogMatching;
 use medium::Media;
+pub(super) use now_and_then::NowAndThen;
 use one_answers::OneAnswers;
 use one_change::OneChange;
 use one_vote::OneVote;

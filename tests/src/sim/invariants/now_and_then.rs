@@ -1,19 +1,19 @@
 //! When to look at what is expensive to see: by counting, so that a seed always sees the same, and no chance is drawn.
 
 /// Counts occasions, and says at which ones to look.
-pub(super) struct NowAndThen {
+pub(in crate::sim) struct NowAndThen {
     every: u64,
     passed: u64,
 }
 
 impl NowAndThen {
     /// One occasion in so many, from the first on.
-    pub(super) fn every(every: u64) -> NowAndThen {
+    pub(in crate::sim) fn every(every: u64) -> NowAndThen {
         NowAndThen { every, passed: every - 1 }
     }
 
     /// An occasion has come. If it is free, it is taken.
-    pub(super) fn is_time(&mut self, is_free: bool) -> bool {
+    pub(in crate::sim) fn is_time(&mut self, is_free: bool) -> bool {
         if is_free {
             return true;
         }
