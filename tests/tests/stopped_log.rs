@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::Duration;
 
 use skep_tests::server::{Server, binary, run};
 use tempfile::TempDir;
@@ -78,6 +80,32 @@ fn what_is_whole_is_shown_and_nothing_is_changed() {
     let (status, _, err) = look(&["verify"], Path::new("no/such/store"));
     assert!(status.code() == Some(2) && err.contains("no/such/store"), "{err}");
     assert_eq!(values(&store), before);
+}
+
+/// What was on its way when the server was stopped is either not in the log, or durable and said to be.
+#[test]
+fn a_server_that_is_stopped_while_clients_write_leaves_its_log_at_rest() {
+    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    for _ in 0..3 {
+        let server = Server::start(dir.path(), &["--regions", "4"]);
+        let clients: Vec<_> = (0..4).map(|_| server.connect(false)).collect();
+        thread::scope(|scope| {
+            for (number, mut client) in clients.into_iter().enumerate() {
+                let key = format!("key:{number}");
+                scope.spawn(
+                    move || {
+                        while redis::cmd("SET").arg(&key).arg(VALUE).exec(&mut client).is_ok() {}
+                    },
+                );
+            }
+            thread::sleep(Duration::from_millis(300));
+            assert!(server.interrupt().success());
+        });
+        for store in ["store-1", "store-2", "store-3"] {
+            let verified = said(&["verify"], &dir.path().join(store));
+            assert!(verified.contains("not torn\nnothing is damaged"), "{store}: {verified}");
+        }
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Head {
     pub(crate) log_start: u32,
     /// The last `log_start` that a frame has said, and the end of the first frame that said it.
     pub(crate) announced: (u32, u64),
-    /// The end of the last frame with records in it, and the durable position that the last frame carries.
+    /// The end of the last frame with records in it, its own or repeated ones, and the durable position that the last frame carries.
     pub(crate) records_end: u64,
     pub(crate) proven: u64,
     /// Segments with bytes that no sync has covered, oldest first.
@@ -226,15 +226,15 @@ impl Wal {
         head.end = place.lsn + head.scratch.len() as u64;
         (head.page_break, head.is_cut_off) = (false, false);
         head.proven = place.durable;
+        if !(batch.heads.is_empty() && head.repeats.batch.is_empty()) {
+            head.records_end = head.end;
+        }
         head.repeats.follow(batch.records(), head.scratch.len() as u32);
         if self.build.is(Mutant::NoRepeats) {
             head.repeats.batch.clear();
         }
         if head.announced.0 != place.log_start {
             head.announced = (place.log_start, head.end);
-        }
-        if !batch.heads.is_empty() {
-            head.records_end = head.end;
         }
         if head.unsynced.last().is_none_or(|last| last.number != head.active.number) {
             head.unsynced.push(Arc::clone(&head.active));

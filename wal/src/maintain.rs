@@ -70,13 +70,14 @@ impl Wal {
     /// the end of a process.
     pub fn rest(&self) -> Result<Lsn, WalError> {
         self.sync()?;
-        self.prove_when_idle()?;
+        // What proves the last records may repeat some of them, and is proven by another that is empty.
+        while self.prove_when_idle()? {}
         Ok(self.durable_lsn())
     }
 
-    /// When nothing is being written, one empty frame tells what is durable: damage to the last records can
-    /// then be told from a torn tail, and segments can be recycled.
-    fn prove_when_idle(&self) -> Result<(), WalError> {
+    /// When nothing is being written, one frame without records of its own tells what is durable: damage to the last records
+    /// can then be told from a torn tail, and segments can be recycled. Says whether one was written.
+    fn prove_when_idle(&self) -> Result<bool, WalError> {
         {
             let mut head = self.head.lock();
             let idle = self.durable.load(Ordering::Acquire) == head.end;
@@ -84,11 +85,11 @@ impl Wal {
                 && head.announced.0 == head.log_start
                 && head.repeats.batch.is_empty();
             if !idle || told {
-                return Ok(());
+                return Ok(false);
             }
             self.append_frame(&mut head, &Batch::new())?;
         }
-        self.sync().map(|_| ())
+        self.sync().map(|_| true)
     }
 
     /// Takes out of the log the segments that a durable frame said are not needed. Their files are ready for

@@ -231,7 +231,6 @@ impl Store {
             thread::sleep(TICK);
         }
         inboxes.stop("it was closed");
-        let _ = wal.rest(); // if it fails, nothing that was promised is lost: the log is poisoned and says so when opened
         sync.poke();
         self.inner.pool.close();
         let _ = keeper.send(KeeperTask::Stop);
@@ -241,5 +240,7 @@ impl Store {
                 let _ = thread.join();
             }
         }
+        // Nobody appends any more. If it fails, nothing that was promised is lost: the log is poisoned and says so when opened.
+        let _ = wal.rest();
     }
 }

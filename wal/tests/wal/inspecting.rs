@@ -59,6 +59,25 @@ fn looking_changes_nothing() {
     assert_eq!(wal.stream(ONE).unwrap().last_index, 91);
 }
 
+/// Whatever was appended last, and whether or not the next frame repeats it: a log at rest proves all that is in it.
+#[test]
+fn a_log_at_rest_leaves_nothing_to_do() {
+    for last_is_hard_state in [false, true] {
+        let disk = MemDisk::new(1);
+        let (wal, _) = Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap();
+        append(&wal, 1..=3);
+        if last_is_hard_state {
+            let mut batch = Batch::new();
+            batch.hard_state(ONE, b"a vote");
+            wal.append(&mut batch).unwrap();
+        }
+        wal.rest().unwrap();
+        let found = inspect(Arc::new(disk)).unwrap().unwrap();
+        let report = &found.report;
+        assert_eq!((report.rewritten_bytes, report.torn_tail), (0, None), "{last_is_hard_state}");
+    }
+}
+
 #[test]
 fn damage_and_torn_ends_are_told() {
     let disk = written();
