@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use parking_lot::Mutex;
+
 use crate::buffer::Buffer;
 use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
@@ -44,10 +46,19 @@ pub(crate) struct Files {
     pub(crate) missing_start: Option<u32>,
     /// All frames with whole heads in the newest segment, as the page cache has them.
     pub(crate) newest: Vec<FrameHead>,
+    /// The bytes that these were found in, for whoever reads that segment first.
+    pub(crate) newest_bytes: Mutex<Option<Buffer>>,
     /// The next number that was never used.
     pub(crate) next_number: u32,
     /// Whether headers were read from the medium.
     pub(crate) reached: Reached,
+}
+
+impl Files {
+    /// Whether the page cache shows a frame of the newest segment that begins here or later.
+    pub(crate) fn shows_beyond(&self, lsn: u64) -> bool {
+        self.newest.iter().any(|head| head.place.lsn >= lsn)
+    }
 }
 
 /// Steps 1 and 2: reads all headers and finds the chain.
@@ -63,6 +74,7 @@ pub(crate) fn files(disk: &dyn Disk, config: &WalConfig) -> Result<Files, WalErr
         log: None,
         missing_start: None,
         newest: Vec::new(),
+        newest_bytes: Mutex::default(),
         next_number: 1,
         reached: Reached::Medium,
     };
@@ -162,6 +174,7 @@ fn link(mut found: BTreeMap<u32, Found>, config: &WalConfig, files: &mut Files) 
             files.newest = SegmentBytes::of(&segment, &bytes, config.build()).heads();
             let said = files.newest.iter().map(|head| head.place.log_start).max().unwrap_or(0);
             log_start = said.max(segment.header.log_start);
+            files.newest_bytes = Mutex::new(Some(bytes));
         }
         next = segment.header.previous;
         files.chain.push(segment);
@@ -185,11 +198,21 @@ pub(crate) struct Loaded<'f> {
 }
 
 impl<'f> Loaded<'f> {
-    /// The first `length` bytes; those from `direct` on past the page cache, and of them only the first for now.
-    pub(crate) fn new(found: &'f Found, length: u64, direct: Option<u64>) -> Loaded<'f> {
-        let mut bytes = Buffer::new(length as usize);
+    /// The first `length` bytes; those from `direct` on past the page cache, and of them only the first for now. What the page
+    /// cache has of the whole segment may be at hand already.
+    pub(crate) fn new(
+        found: &'f Found,
+        length: u64,
+        direct: Option<u64>,
+        cached: Option<Buffer>,
+    ) -> Loaded<'f> {
         let direct = direct.unwrap_or(length) as usize;
-        read_cached(found, &mut bytes[..direct]);
+        let cached = cached.filter(|cached| cached.len() as u64 == length);
+        let bytes = cached.unwrap_or_else(|| {
+            let mut bytes = Buffer::new(length as usize);
+            read_cached(found, &mut bytes[..direct]);
+            bytes
+        });
         let mut loaded = Loaded { found, bytes, direct, known: direct, reached: Reached::Medium };
         loaded.read_more();
         loaded
@@ -213,8 +236,12 @@ impl<'f> Loaded<'f> {
         }
         let file = &self.found.file.file;
         match file.read_direct(from as u64, &mut self.bytes[from..to]) {
-            Ok((_, Reached::Cache)) => self.reached = Reached::Cache,
-            Ok((_, Reached::Medium)) => {}
+            Ok((read, reached)) => {
+                self.bytes[from + read..to].fill(0);
+                if reached == Reached::Cache {
+                    self.reached = reached;
+                }
+            }
             Err(_) => pieces(&mut self.bytes[from..to], from as u64, |offset, piece| {
                 file.read_direct(offset, piece).is_ok()
             }),

@@ -12,7 +12,7 @@ use crate::config::{PAGE_BYTES, WalConfig};
 use crate::disk::{Disk, Reached};
 use crate::error::{Damage, DamagedPart, WalError};
 use crate::find::{self, Files, Found, Loaded};
-use crate::format::{Before, Fault, FrameHead, Kind};
+use crate::format::{Before, Fault, Kind};
 use crate::index::Place;
 use crate::log::{Catalog, Wal};
 use crate::mutant::{Build, Mutant};
@@ -243,7 +243,7 @@ impl Recovery {
             {
                 continue;
             }
-            let newest = next.is_none().then_some(&files.newest[..]);
+            let newest = next.is_none().then_some(files);
             if !self.replay_segment(found, ahead::length(found, next), newest)? {
                 break;
             }
@@ -275,17 +275,18 @@ impl Recovery {
     }
 
     /// Reads one segment, what is not proven past the page cache; says whether the log goes on in the next. If it is the
-    /// newest, `newest` has the frames that the page cache shows in it.
+    /// newest, `newest` has what the page cache shows of it.
     fn replay_segment(
         &mut self,
         found: &Found,
         length: u64,
-        newest: Option<&[FrameHead]>,
+        newest: Option<&Files>,
     ) -> Result<bool, WalError> {
         let end = found.header.start + length - PAGE_BYTES;
         let direct = (end > self.proven && !self.build.is(Mutant::ReadFromCache))
             .then(|| PAGE_BYTES + self.proven.saturating_sub(found.header.start).min(length - PAGE_BYTES));
-        let mut loaded = Loaded::new(found, length, direct);
+        let cached = newest.and_then(|files| files.newest_bytes.lock().take());
+        let mut loaded = Loaded::new(found, length, direct, cached);
         while self.at < end {
             if loaded.reached == Reached::Cache {
                 self.report.reached = Reached::Cache;
@@ -310,10 +311,10 @@ impl Recovery {
                 }
                 Err(Fault::Invalid) if self.at < self.proven => self.skip_hole(&view, found),
                 Err(Fault::Invalid) => {
-                    let unread = newest.filter(|_| !loaded.is_all()).unwrap_or_default();
+                    let unread = newest.filter(|_| !loaded.is_all());
                     let torn = newest.is_none()
                         || view.has_remains(self.at)
-                        || unread.iter().any(|head| head.place.lsn >= self.at);
+                        || unread.is_some_and(|files| files.shows_beyond(self.at));
                     self.report.torn_tail = torn.then_some(Lsn(self.at));
                     return Ok(false);
                 }

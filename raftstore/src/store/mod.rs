@@ -69,7 +69,7 @@ pub use members::{Move, Moved};
 pub use mutant::Mutant;
 pub use open::{Disks, Hosted, StoreParts, Surroundings};
 pub use request::{Reply, Request, SubmitError};
-pub use status::{Counters, RegionStatus, StoreStatus};
+pub use status::{Counters, RegionNews, RegionStatus, StoreStatus};
 pub use submitter::Submitter;
 pub use sync::Syncer;
 pub use watcher::{NoWatcher, Watcher};

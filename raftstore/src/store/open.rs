@@ -6,6 +6,7 @@
 //!    machine that is ahead of its log (a snapshot was adopted, then the lights went out) restarts the log behind it.
 //! 4. A replica whose log is damaged, or whose machine cannot be restored, is stopped and says why; the others run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -22,7 +23,7 @@ use super::inbox::{Control, Inboxes};
 use super::opening::Opening;
 use super::removal::tombstone;
 use super::request::Request;
-use super::status::{Counters, RegionStatus};
+use super::status::{Counters, RegionNews, RegionStatus};
 use super::submitter::Submitter;
 use super::sync::{SyncSignal, Syncer};
 use super::watcher::Watcher;
@@ -175,6 +176,11 @@ impl StoreParts {
         let mut all = Vec::with_capacity(replicas);
         self.workers.iter().for_each(|worker| all.extend(worker.here().map(RegionStatus::of)));
         all
+    }
+
+    /// What of that is new, where `known` is what it was: cheaper than asking for all of it when little has happened.
+    pub fn region_news(&self, known: &BTreeMap<RegionId, RegionStatus>) -> RegionNews {
+        RegionNews::of(self.workers.iter().flat_map(Worker::here), known)
     }
 
     /// Why the store stopped, if it did.

@@ -249,7 +249,7 @@ impl Worker {
     }
 
     /// The replicas that are here.
-    pub(super) fn here(&self) -> impl Iterator<Item = &Replica> {
+    pub(super) fn here(&self) -> impl Iterator<Item = &Replica> + Clone {
         self.replicas.iter().filter(|replica| !replica.is_elsewhere())
     }
 

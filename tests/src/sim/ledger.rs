@@ -1,11 +1,11 @@
 //! What is observed from outside: told to the rules and to those who look for situations, and counted.
 
 use bytes::Bytes;
-use skep_raftstore::ids::{Index, RegionId, StoreId};
+use skep_raftstore::ids::{Index, RegionId, StoreId, Term};
 use skep_raftstore::machine::Committed;
 use skep_raftstore::message::StoreMessage;
 use skep_raftstore::raft::LogPos;
-use skep_raftstore::store::RegionStatus;
+use skep_raftstore::store::StoreParts;
 
 use super::chance::mixed;
 use super::invariants::Invariants;
@@ -28,11 +28,17 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// A store has had a turn, and says this of its replicas. Those that were elected.
-    pub(super) fn saw<'a>(&mut self, store: StoreId, statuses: &'a [RegionStatus]) -> Vec<&'a RegionStatus> {
-        let elected = self.invariants.saw(store, statuses);
+    /// A store has had a turn. Those of its replicas that were elected; `None` if all are what they were.
+    pub(super) fn looks_at(&mut self, store: StoreId, parts: &StoreParts) -> Option<Vec<(RegionId, Term)>> {
+        let news = parts.region_news(self.sightings.known(store));
+        if news.is_empty() {
+            return None;
+        }
+        let elected = self.invariants.saw(&news.changed);
         self.elections += elected.len() as u64;
-        elected
+        self.sightings.saw(store, news);
+        self.invariants.hosts(store, self.sightings.known(store).values());
+        Some(elected)
     }
 
     /// A frame with these messages leaves a store.

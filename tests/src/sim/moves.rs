@@ -68,8 +68,8 @@ impl Moves {
     }
 
     /// Takes in what a store says of its replicas.
-    pub(super) fn saw(&mut self, status: &[RegionStatus]) {
-        for status in status.iter().filter(|status| !status.membership.is_joint()) {
+    pub(super) fn saw<'a>(&mut self, statuses: impl Iterator<Item = &'a RegionStatus>) {
+        for status in statuses.filter(|status| !status.membership.is_joint()) {
             let (version, last) = (status.applied.0, status.last.0);
             let is_news = self.known.get(&status.region).is_none_or(|known| {
                 let number = status.membership.number;

@@ -8,7 +8,7 @@ use skep_raftstore::ids::{Index, RegionId, ReplicaId, StoreId, Term};
 use skep_raftstore::machine::Origin;
 use skep_raftstore::message::{Replies, RequestKind, StoreMessage, Submit};
 use skep_raftstore::raft::{Body, Message, Role};
-use skep_raftstore::store::RegionStatus;
+use skep_raftstore::store::{RegionNews, RegionStatus};
 
 use super::situations::{Reached, Situation};
 
@@ -60,27 +60,33 @@ impl Sightings {
         self.last.get(&store)?.get(&region)
     }
 
+    /// What each replica of a store was last seen to be.
+    pub(super) fn known(&mut self, store: StoreId) -> &BTreeMap<RegionId, RegionStatus> {
+        self.last.entry(store).or_default()
+    }
+
     /// Whether a store says anything of its replicas that it did not say after its last turn.
     pub(super) fn is_news(&self, store: StoreId, statuses: &[RegionStatus]) -> bool {
         let Some(last) = self.last.get(&store) else { return true };
         last.len() != statuses.len() || statuses.iter().any(|status| last.get(&status.region) != Some(status))
     }
 
-    /// A store has had a turn, and says this of its replicas.
-    pub(super) fn saw(&mut self, store: StoreId, statuses: Vec<RegionStatus>) {
+    /// A store has had a turn, and says this of its replicas that is new.
+    pub(super) fn saw(&mut self, store: StoreId, news: RegionNews) {
         let mut last = self.last.remove(&store).unwrap_or_default();
-        let here: BTreeSet<RegionId> = statuses.iter().map(|status| status.region).collect();
-        for status in statuses {
-            let before = last.get(&status.region);
-            // Of a follower that is what it was there is nothing to say.
-            if before == Some(&status) && status.role == Role::Follower {
-                continue;
-            }
-            self.saw_one((store, status.region), before, &status);
+        let changed: BTreeSet<RegionId> = news.changed.iter().map(|status| status.region).collect();
+        for status in news.changed {
+            self.saw_one((store, status.region), last.get(&status.region), &status);
             last.insert(status.region, status);
         }
-        for (region, gone) in last.extract_if(.., |region, _| !here.contains(region)) {
-            self.left_place((store, region), gone.replica);
+        for region in news.gone {
+            let gone = last.remove(&region);
+            gone.into_iter().for_each(|gone| self.left_place((store, region), gone.replica));
+        }
+        // A follower that is what it was is of no interest; of others it is, what the rest have become meanwhile.
+        let others = last.values().filter(|status| status.role != Role::Follower);
+        for status in others.filter(|status| !changed.contains(&status.region)) {
+            self.saw_one((store, status.region), Some(status), status);
         }
         self.last.insert(store, last);
     }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 use skep_engine::by_hand;
 use skep_raftstore::ids::{StoreId, Tick};
-use skep_raftstore::store::RegionStatus;
 use skep_raftstore::transport::memory::MemoryNetwork;
 
 use super::Violation;
@@ -49,6 +48,7 @@ pub(super) struct World {
     /// How many regions were named by splits.
     pub(super) named: u32,
     idle_looks: NowAndThen,
+    splits_seen: u64,
     trace: u64,
     is_told: bool,
 }
@@ -86,6 +86,7 @@ impl World {
             too_hard: 0,
             named: 0,
             idle_looks: NowAndThen::every(IDLE_LOOK_EVERY),
+            splits_seen: 0,
             trace: mixed(seed),
             is_told,
             chance,
@@ -179,6 +180,7 @@ impl World {
             self.nodes[at].power.light_fuse(changes, seed);
         }
         let started = self.nodes[at].start(&self.settings, &self.network, &self.ledger, seed);
+        self.splits_seen = self.ledger.lock().splits;
         match started {
             Ok(()) if self.nodes[at].power.is_off() => {
                 // It went when the log was open, and no file of a checkpoint was.
@@ -223,19 +225,16 @@ impl World {
             self.mark(Situation::TornTail);
         }
         // Its first turn may find nothing to do.
-        if let Some(parts) = &self.nodes[at].parts {
-            self.look_at(self.nodes[at].id, parts.region_status());
-        }
+        self.look_at(at);
     }
 
     fn run_slice(&mut self, at: usize) -> Result<(), Violation> {
         let slice = self.nodes[at].draw_slice(&mut self.chance, self.settings.sync_percent, self.now);
-        let splits = self.ledger.lock().splits;
         let done = self.nodes[at].run(slice);
         if done == Done::Nothing {
             return self.changed_nothing(at, slice);
         }
-        self.observe(at, slice, splits);
+        self.observe(at, slice);
         if self.nodes[at].power.is_off() {
             self.note(&format!("power is gone {at}"));
             self.take_down(at);
@@ -252,8 +251,8 @@ impl World {
             self.nodes[at].has_failed = true;
             self.replace_process(at);
         } else if done == Done::Turn {
-            let (status, holds) = (parts.region_status(), parts.footprint());
-            self.look_at(id, status);
+            let holds = parts.footprint();
+            self.look_at(at);
             let limits = self.nodes[at].limits(&self.settings);
             self.ledger.lock().invariants.holds(id, &holds, &limits);
         }
@@ -273,23 +272,21 @@ impl World {
         Ok(())
     }
 
-    /// A store has had a turn, and says this of its replicas.
-    fn look_at(&mut self, store: StoreId, status: Vec<RegionStatus>) {
-        let mut ledger = self.ledger.lock();
-        if !ledger.sightings.is_news(store, &status) {
-            return;
+    /// A store has had a turn: what has become of its replicas?
+    fn look_at(&mut self, at: usize) {
+        let Node { id: store, parts: Some(parts), .. } = &self.nodes[at] else { return };
+        let store = *store;
+        let ledger = Arc::clone(&self.ledger);
+        let mut ledger = ledger.lock();
+        let Some(elected) = ledger.looks_at(store, parts) else { return };
+        for (region, term) in elected {
+            self.note(&format!("{store} leads {region} in term {}", term.0));
         }
-        let elected = ledger.saw(store, &status);
-        drop(ledger);
-        for status in elected {
-            self.note(&format!("{store} leads {} in term {}", status.region, status.term.0));
-        }
-        self.moves.saw(&status);
-        self.ledger.lock().sightings.saw(store, status);
+        self.moves.saw(ledger.sightings.known(store).values());
     }
 
-    /// What can be seen of a store that has just had a slice. There were so many splits before.
-    fn observe(&self, at: usize, slice: Slice, splits: u64) {
+    /// What can be seen of a store that has just had a slice.
+    fn observe(&mut self, at: usize, slice: Slice) {
         let Some(parts) = &self.nodes[at].parts else { return };
         let counters = parts.counters();
         let seen = [
@@ -307,6 +304,7 @@ impl World {
                 ledger.sightings.mark(situation);
             }
         }
+        let splits = std::mem::replace(&mut self.splits_seen, ledger.splits);
         if ledger.splits > splits && self.nodes.iter().any(|node| node.parts.is_none()) {
             ledger.sightings.mark(Situation::SplitWhileAway);
         }

@@ -28,7 +28,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use bytes::Bytes;
 use skep_engine::RegionDescriptor;
-use skep_raftstore::ids::{RegionId, StoreId};
+use skep_raftstore::ids::{RegionId, StoreId, Term};
 use skep_raftstore::machine::Committed;
 use skep_raftstore::message::StoreMessage;
 use skep_raftstore::raft::LogPos;
@@ -102,13 +102,12 @@ impl Invariants {
         self.media.begins(store, log, config);
     }
 
-    /// A store has had a turn, and says this of its replicas. Those that lead and were not seen to lead in this term before.
-    pub(super) fn saw<'a>(&mut self, store: StoreId, statuses: &'a [RegionStatus]) -> Vec<&'a RegionStatus> {
+    /// Replicas have become this. Those that lead and were not seen to lead in this term before.
+    pub(super) fn saw(&mut self, changed: &[RegionStatus]) -> Vec<(RegionId, Term)> {
         let mut elected = Vec::new();
-        for status in statuses {
-            self.judge(self.stopped_where_damaged.saw(store, status));
+        for status in changed {
             match self.election_safety.saw(status) {
-                Ok(is_new) => elected.extend(is_new.then_some(status)),
+                Ok(is_new) => elected.extend(is_new.then_some((status.region, status.term))),
                 Err(what) => self.judge(Err(what)),
             }
             let judged = self.commit_forward.saw(status);
@@ -118,9 +117,16 @@ impl Invariants {
             let judged = self.commit_on_quorum.saw(status, &mut self.media);
             self.judge(judged);
         }
-        let judged = self.removed_stays_away.hosts(store, statuses);
-        self.judge(judged);
         elected
+    }
+
+    /// A store has had a turn in which something changed, and these are its replicas.
+    pub(super) fn hosts<'a>(&mut self, store: StoreId, all: impl Iterator<Item = &'a RegionStatus> + Clone) {
+        for status in all.clone() {
+            self.judge(self.stopped_where_damaged.saw(store, status));
+        }
+        let judged = self.removed_stays_away.hosts(store, all);
+        self.judge(judged);
     }
 
     /// A store has had a turn, and holds so much for others.
