@@ -25,6 +25,9 @@ pub(crate) struct Head {
     /// A frame that begins at `end` may have been cut off by a full disk: the next one overwrites its beginning, whatever page that
     /// is on, or who opens the log would take that for the next frame.
     pub(crate) is_cut_off: bool,
+    /// The next segment, whose header a full disk may have let through in part: it begins where the log ends, so nothing is
+    /// appended to the active one any more.
+    pub(crate) half_begun: Option<(SegmentFile, SegmentHeader)>,
     /// The first segment that is still needed, as every frame says from now on.
     pub(crate) log_start: u32,
     /// The last `log_start` that a frame has said, and the end of the first frame that said it.
@@ -133,7 +136,7 @@ impl Wal {
         } else {
             0
         };
-        if offset + gap + bytes <= self.config.segment_bytes {
+        if offset + gap + bytes <= self.config.segment_bytes && head.half_begun.is_none() {
             return Ok(gap);
         }
         self.roll_over(head, needs)?;
@@ -142,12 +145,33 @@ impl Wal {
 
     /// Begins the next segment.
     fn roll_over(&self, head: &mut Head, needs: Needs) -> Result<(), WalError> {
+        let (file, header) = match head.half_begun.take() {
+            Some(begun) => begun,
+            None => {
+                let header = self.next_header(head)?;
+                (self.next_file(needs)?, header)
+            }
+        };
+        if let Err(error) = file.file.write_at(0, &header.page()) {
+            let refusal = segments::refusal(error, &file.name, self.config.segment_bytes);
+            head.half_begun = Some((file, header));
+            return Err(refusal);
+        }
+        let SegmentHeader { number, start, salt, .. } = header;
+        let segment = Arc::new(Segment { number, start, salt, file });
+        self.enlist(&mut self.catalog.write(), Arc::clone(&segment));
+        head.unsynced.push(Arc::clone(&segment));
+        head.active = segment;
+        head.next_number += 1;
+        Ok(())
+    }
+
+    fn next_header(&self, head: &Head) -> Result<SegmentHeader, WalError> {
         let salt = self
             .disk
             .random()
             .map_err(|error| WalError::io("drawing a salt for", "the next segment", error))?;
-        let file = self.next_file(needs)?;
-        let header = SegmentHeader {
+        Ok(SegmentHeader {
             log: self.log,
             number: head.next_number,
             previous: head.active.number,
@@ -157,18 +181,7 @@ impl Wal {
             segment_bytes: self.config.segment_bytes,
             group: (head.next_number, head.next_number),
             log_start: head.log_start,
-        };
-        if let Err(error) = file.file.write_at(0, &header.page()) {
-            let refusal = segments::refusal(error, &file.name, self.config.segment_bytes);
-            self.spares.lock().ready.push(file);
-            return Err(refusal);
-        }
-        let segment = Arc::new(Segment { number: header.number, start: header.start, salt, file });
-        self.enlist(&mut self.catalog.write(), Arc::clone(&segment));
-        head.unsynced.push(Arc::clone(&segment));
-        head.active = segment;
-        head.next_number += 1;
-        Ok(())
+        })
     }
 
     /// A file to go on in. Entries leave the reserve alone: if no other is left, they wait until one is prepared.

@@ -8,11 +8,12 @@
 
 use super::birth::{Birth, Descent};
 use super::inbox::Control;
+use super::mending::Mending;
 use super::mutant::Mutant;
 use super::newborn::Newborn;
 use super::replica::Slot;
 use super::worker::Worker;
-use crate::ids::{RegionId, ReplicaId, StoreId};
+use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
 use crate::machine::Child;
 use crate::raft::HardState;
 use crate::snapshot::KeeperTask;
@@ -70,12 +71,32 @@ impl Worker {
         puts_off
     }
 
-    /// A region has a checkpoint: whoever could have made it anew need not wait any longer.
+    /// A region has a checkpoint, or waits no more: whoever could have made it anew need not be able to any longer.
     pub(super) fn is_durable_now(&mut self, slot: Slot) {
         let replica = self.replica(slot);
         let child = replica.region;
         if let Some(parent) = replica.awaited_by.take() {
             self.shared.inboxes.owner_control(parent, Control::ChildDurable { parent, child });
+        }
+    }
+
+    /// A region has stopped: what was split off it and waits for its machine would wait for ever.
+    pub(super) fn leave_orphans(&mut self, slot: Slot) {
+        let replica = self.replica(slot);
+        let (parent, children) = (replica.region, replica.children.clone());
+        for child in children {
+            self.shared.inboxes.owner_control(child, Control::Orphaned { parent, child });
+        }
+    }
+
+    /// If this region still waits, its replica is replaced by one that gets its state from others, as when opening finds it so.
+    pub(super) fn orphaned(&mut self, parent: RegionId, child: RegionId, now: Tick) {
+        let Some(slot) = self.slot(child) else { return };
+        let replica = self.replica(slot);
+        if replica.is_vacant && replica.is_running() && replica.awaited_by == Some(parent) {
+            self.stop_replica(slot, lost_with(parent));
+            self.mend(slot, Mending::Leaves, now);
+            self.is_durable_now(slot);
         }
     }
 
@@ -111,7 +132,76 @@ impl Worker {
     }
 }
 
+/// Why a region cannot run that waits for a machine which nobody will hand out.
+pub(super) fn lost_with(parent: RegionId) -> String {
+    format!("its state is lost: {parent}, which it was split off, no longer has it")
+}
+
 /// The replica of a child on `store`, if it has one there.
 fn replica_on(child: &Child, store: StoreId) -> Option<ReplicaId> {
     child.membership.all().into_iter().find(|replica| replica.store() == store)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::one_store::{NOW, OWN, REGION, World};
+    use super::super::replica::Condition;
+    use super::*;
+    use crate::ids::{Index, Term};
+    use crate::raft::{LogPos, Membership};
+
+    const CHILD: RegionId = RegionId::new(OWN, 2);
+    const OTHER: StoreId = StoreId(2);
+
+    /// A store that was opened again: its region has yet to apply the split by which the other came about.
+    fn world() -> World {
+        let both = |number| vec![ReplicaId::new(number, OWN), ReplicaId::new(number, OTHER)];
+        let mut world = World::new(both(1)[0], Membership::of_voters(both(1)), false);
+        let birth = Birth {
+            region: CHILD,
+            replica: both(2)[0],
+            membership: Membership::of_voters(both(2)),
+            genesis: Bytes::new(),
+            descent: Descent::Split { parent: REGION, at: LogPos { index: Index(7), term: Term(1) } },
+            campaign: false,
+        };
+        let newborn = Newborn { birth, hard_state: HardState::default(), machine: None, leads: false };
+        world.worker().bear(newborn, NOW);
+        let slot = world.worker().slot(REGION).unwrap();
+        world.worker().replica(slot).children.push(CHILD);
+        world.settle();
+        world
+    }
+
+    fn replica(world: &mut World, region: RegionId) -> &mut super::super::replica::Replica {
+        let slot = world.worker().slot(region).unwrap();
+        world.worker().replica(slot)
+    }
+
+    fn stop_parent(world: &mut World) {
+        let slot = world.worker().slot(REGION).unwrap();
+        world.worker().stop_replica(slot, "its machine failed".into());
+        world.settle();
+    }
+
+    /// It would apply nothing until the store is opened again, and believe that all is well.
+    #[test]
+    fn who_waits_for_a_machine_from_one_that_stops_is_replaced() {
+        let mut world = world();
+        stop_parent(&mut world);
+        assert_eq!(replica(&mut world, CHILD).condition, Condition::Stopped(lost_with(REGION)));
+        assert_eq!(replica(&mut world, CHILD).mending, Mending::Leaves);
+        assert!(replica(&mut world, REGION).children.is_empty(), "it may be removed");
+    }
+
+    #[test]
+    fn who_has_its_machine_goes_on_without_the_one_that_it_came_from() {
+        let mut world = world();
+        replica(&mut world, CHILD).is_vacant = false;
+        stop_parent(&mut world);
+        assert_eq!(replica(&mut world, CHILD).condition, Condition::Running);
+        assert_eq!(replica(&mut world, REGION).children, [CHILD], "its log is still needed");
+    }
 }

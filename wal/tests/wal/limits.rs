@@ -124,6 +124,35 @@ fn a_frame_that_a_full_disk_cut_off_may_stay_where_the_log_goes_on_elsewhere() {
     }
 }
 
+/// A full disk lets the header of the next segment through in part: one copy of it. What is appended later, and would have had room
+/// where the log was, is found again, whether or not the disk lets the rest through.
+#[test]
+fn a_header_that_a_full_disk_cut_off_begins_the_next_segment_all_the_same() {
+    for (is_repeated, last) in [(false, 4), (true, 4), (false, 5), (true, 5)] {
+        let disk = HookDisk::new();
+        let wal = Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap().0;
+        [100, 60_000, 55_000].into_iter().zip(1..).for_each(|(bytes, index)| {
+            append(&wal, index, bytes).unwrap();
+        });
+        for _ in 0..=usize::from(is_repeated) {
+            disk.cut_off_next_write(512);
+            let full = append(&wal, 4, 30_000).unwrap_err();
+            assert!(matches!(full, WalError::Full { .. }) && wal.poisoned().is_none(), "{full}");
+            // Files are prepared meanwhile.
+            wal.maintain().unwrap();
+        }
+        [100, 30_000].into_iter().zip(4..=last).for_each(|(bytes, index)| {
+            append(&wal, index, bytes).unwrap();
+        });
+        wal.sync().unwrap();
+        drop(wal);
+        disk.disk.crash(9);
+        let (wal, report) = Wal::open(Arc::new(disk), WalConfig::small()).unwrap();
+        assert_eq!((&report.damaged[..], &report.unreadable[..]), (&[][..], &[][..]));
+        assert_eq!(wal.stream(ONE).unwrap().last_index, last);
+    }
+}
+
 /// The disk is full, and no more entries can be written. Votes can, and so can what makes room: a stream is compacted,
 /// another is removed, an idle one is carried out of the oldest segment, and entries are taken again.
 #[test]
