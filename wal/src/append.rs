@@ -25,9 +25,6 @@ pub(crate) struct Head {
     /// A frame that begins at `end` may have been cut off by a full disk: the next one overwrites its beginning, whatever page that
     /// is on, or who opens the log would take that for the next frame.
     pub(crate) is_cut_off: bool,
-    /// The next segment, whose header a full disk may have let through in part: it begins where the log ends, so nothing is
-    /// appended to the active one any more.
-    pub(crate) half_begun: Option<(SegmentFile, SegmentHeader)>,
     /// The first segment that is still needed, as every frame says from now on.
     pub(crate) log_start: u32,
     /// The last `log_start` that a frame has said, and the end of the first frame that said it.
@@ -136,7 +133,7 @@ impl Wal {
         } else {
             0
         };
-        if offset + gap + bytes <= self.config.segment_bytes && head.half_begun.is_none() {
+        if offset + gap + bytes <= self.config.segment_bytes {
             return Ok(gap);
         }
         self.roll_over(head, needs)?;
@@ -145,16 +142,11 @@ impl Wal {
 
     /// Begins the next segment.
     fn roll_over(&self, head: &mut Head, needs: Needs) -> Result<(), WalError> {
-        let (file, header) = match head.half_begun.take() {
-            Some(begun) => begun,
-            None => {
-                let header = self.next_header(head)?;
-                (self.next_file(needs)?, header)
-            }
-        };
+        let header = self.next_header(head)?;
+        let file = self.next_file(needs)?;
         if let Err(error) = file.file.write_at(0, &header.page()) {
             let refusal = segments::refusal(error, &file.name, self.config.segment_bytes);
-            head.half_begun = Some((file, header));
+            self.undo_begin(&file)?;
             return Err(refusal);
         }
         let SegmentHeader { number, start, salt, .. } = header;
@@ -164,6 +156,14 @@ impl Wal {
         head.active = segment;
         head.next_number += 1;
         Ok(())
+    }
+
+    /// A full disk may have let a header through in part, one copy of it: whoever opens the log would take this file for the next
+    /// segment, and what is appended to the active one from now on for nothing. So it goes, durably, before anything is.
+    fn undo_begin(&self, file: &SegmentFile) -> Result<(), WalError> {
+        let removed = self.disk.remove(&file.name).map_err(|error| ("removing", error));
+        let removed = removed.and_then(|()| self.disk.sync_dir().map_err(|error| ("syncing after", error)));
+        removed.map_err(|(doing, error)| self.poison(&WalError::io(doing, &file.name, error)))
     }
 
     fn next_header(&self, head: &Head) -> Result<SegmentHeader, WalError> {

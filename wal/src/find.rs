@@ -242,9 +242,12 @@ impl<'f> Loaded<'f> {
                     self.reached = reached;
                 }
             }
-            Err(_) => pieces(&mut self.bytes[from..to], from as u64, |offset, piece| {
-                file.read_direct(offset, piece).is_ok()
-            }),
+            Err(_) => {
+                self.bytes[from..to].fill(0);
+                pieces(&mut self.bytes[from..to], from as u64, |offset, piece| {
+                    file.read_direct(offset, piece).is_ok()
+                });
+            }
         }
         self.known = to;
     }

@@ -61,10 +61,10 @@ pub enum SegmentState {
 /// Looks at the log in a directory. `None` if there is none.
 pub fn inspect(disk: Arc<dyn Disk>) -> Result<Option<Inspection>, WalError> {
     let mut config = WalConfig::default();
-    let first = find::files(&*disk, &config)?;
-    let Some(newest) = first.chain.last() else { return Ok(None) };
-    config.segment_bytes = newest.header.segment_bytes;
-    let files = find::files(&*disk, &config)?;
+    let Some(segment_bytes) = segment_bytes(&*disk, &config)? else { return Ok(None) };
+    config.segment_bytes = segment_bytes;
+    let mut files = find::files(&*disk, &config)?;
+    files.newest_bytes = Default::default(); // opening reads them itself
     let (log, report) = Wal::open(Arc::new(Overlay::new(disk)), config.clone())?;
     let segments = files.chain.iter().map(|found| InspectedSegment {
         number: found.header.number,
@@ -80,6 +80,11 @@ pub fn inspect(disk: Arc<dyn Disk>) -> Result<Option<Inspection>, WalError> {
         report,
         log,
     }))
+}
+
+/// How long the segments are. `None` if there are none.
+fn segment_bytes(disk: &dyn Disk, config: &WalConfig) -> Result<Option<u64>, WalError> {
+    Ok(find::files(disk, config)?.chain.last().map(|newest| newest.header.segment_bytes))
 }
 
 fn state(log: &Wal, number: u32) -> SegmentState {

@@ -177,7 +177,6 @@ impl Writer<'_> {
             end: self.end,
             page_break: true,
             is_cut_off: false,
-            half_begun: None,
             log_start,
             announced: (log_start, self.end),
             records_end: self.end,

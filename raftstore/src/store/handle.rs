@@ -44,15 +44,17 @@ struct Inner {
     shared: Arc<Shared>,
     pool: Arc<ApplyPool>,
     hosted: Vec<Hosted>,
-    /// Taken by whoever stops the store.
+    /// Those that write to the log. Taken by whoever stops the store.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Those that are in machines, and may be for long.
+    appliers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl StoreParts {
     /// Gives the parts their threads.
     pub fn spawn(self) -> Result<Store, OpenError> {
         let StoreParts { workers, syncer, pool, mut keeper, shared, hosted, .. } = self;
-        let mut threads = Vec::new();
+        let (mut threads, mut appliers) = (Vec::new(), Vec::new());
         let id = shared.config.id;
         for mut worker in workers {
             threads.push(spawn(&shared, format!("{id}-worker"), move || worker.run())?);
@@ -60,11 +62,22 @@ impl StoreParts {
         threads.push(spawn(&shared, format!("{id}-sync"), move || syncer.run())?);
         for _ in 0..shared.config.apply_threads.max(1) {
             let pool = pool.clone();
-            threads.push(spawn(&shared, format!("{id}-apply"), move || pool.run())?);
+            appliers.push(spawn(&shared, format!("{id}-apply"), move || pool.run())?);
         }
         let clock = shared.clock.clone();
         threads.push(spawn(&shared, format!("{id}-keeper"), move || keeper.run(|| clock.now()))?);
-        Ok(Store { inner: Arc::new(Inner { shared, pool, hosted, threads: Mutex::new(threads) }) })
+        let (threads, appliers) = (Mutex::new(threads), Mutex::new(appliers));
+        Ok(Store { inner: Arc::new(Inner { shared, pool, hosted, threads, appliers }) })
+    }
+}
+
+/// Waits until they have ended, whoever is the first to wait.
+fn join_all(threads: &Mutex<Vec<JoinHandle<()>>>) {
+    for thread in std::mem::take(&mut *threads.lock()) {
+        // A thread that panicked has said so already; one that stops the store must not wait for itself.
+        if thread.thread().id() != thread::current().id() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -234,13 +247,9 @@ impl Store {
         sync.poke();
         self.inner.pool.close();
         let _ = keeper.send(KeeperTask::Stop);
-        for thread in std::mem::take(&mut *self.inner.threads.lock()) {
-            // A thread that panicked has said so already; one that stops the store must not wait for itself.
-            if thread.thread().id() != thread::current().id() {
-                let _ = thread.join();
-            }
-        }
+        join_all(&self.inner.threads);
         // Nobody appends any more. If it fails, nothing that was promised is lost: the log is poisoned and says so when opened.
         let _ = wal.rest();
+        join_all(&self.inner.appliers);
     }
 }

@@ -21,7 +21,6 @@ use super::mending::Mending;
 use super::open::Hosted;
 use super::orphans::{Found, holds, orphans};
 use super::replica::{Condition, Replica, Slot};
-use super::split::lost_with;
 use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
 use crate::ids::{Index, RegionId, Term, Tick};
@@ -74,7 +73,8 @@ impl Waiting {
     }
 
     fn why_in_vain(&self, region: RegionId) -> Option<String> {
-        self.in_vain.get(&region).map(|parent| lost_with(*parent))
+        let parent = self.in_vain.get(&region)?;
+        Some(format!("its state is lost: {parent}, which it was split off, no longer has it"))
     }
 }
 

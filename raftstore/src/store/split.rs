@@ -71,7 +71,7 @@ impl Worker {
         puts_off
     }
 
-    /// A region has a checkpoint, or waits no more: whoever could have made it anew need not be able to any longer.
+    /// A region has a checkpoint: whoever could have made it anew need not wait any longer.
     pub(super) fn is_durable_now(&mut self, slot: Slot) {
         let replica = self.replica(slot);
         let child = replica.region;
@@ -80,23 +80,26 @@ impl Worker {
         }
     }
 
-    /// A region has stopped: what was split off it and waits for its machine would wait for ever.
+    /// A region has stopped: what was split off it and waits for its machine may wait for ever, and what has it should no longer
+    /// depend on this one.
     pub(super) fn leave_orphans(&mut self, slot: Slot) {
         let replica = self.replica(slot);
         let (parent, children) = (replica.region, replica.children.clone());
-        for child in children {
+        for &child in &children {
             self.shared.inboxes.owner_control(child, Control::Orphaned { parent, child });
+        }
+        if !children.is_empty() {
+            self.tell_keeper(KeeperTask::Checkpoint(children));
         }
     }
 
-    /// If this region still waits, its replica is replaced by one that gets its state from others, as when opening finds it so.
+    /// As long as this region's replica waits, it asks to be replaced by one that gets its state from others. It may have its
+    /// machine already, or get it yet.
     pub(super) fn orphaned(&mut self, parent: RegionId, child: RegionId, now: Tick) {
         let Some(slot) = self.slot(child) else { return };
         let replica = self.replica(slot);
-        if replica.is_vacant && replica.is_running() && replica.awaited_by == Some(parent) {
-            self.stop_replica(slot, lost_with(parent));
-            self.mend(slot, Mending::Leaves, now);
-            self.is_durable_now(slot);
+        if replica.is_vacant && !replica.is_stopped() && replica.awaited_by == Some(parent) {
+            self.mend(slot, Mending::Orphan, now);
         }
     }
 
@@ -130,11 +133,6 @@ impl Worker {
             self.shared.watcher.is_large(region, bytes);
         }
     }
-}
-
-/// Why a region cannot run that waits for a machine which nobody will hand out.
-pub(super) fn lost_with(parent: RegionId) -> String {
-    format!("its state is lost: {parent}, which it was split off, no longer has it")
 }
 
 /// The replica of a child on `store`, if it has one there.
@@ -186,14 +184,26 @@ mod tests {
         world.settle();
     }
 
+    /// How many moves were asked for by then.
+    fn asked(world: &mut World, ticks: u64) -> usize {
+        let slot = world.worker().slot(CHILD).unwrap();
+        world.worker().mend_timer(slot, NOW.after(ticks));
+        world.parts.shared.inboxes.unanswered()
+    }
+
     /// It would apply nothing until the store is opened again, and believe that all is well.
     #[test]
-    fn who_waits_for_a_machine_from_one_that_stops_is_replaced() {
+    fn who_waits_for_a_machine_from_one_that_stops_asks_to_be_replaced_and_goes_on() {
         let mut world = world();
         stop_parent(&mut world);
-        assert_eq!(replica(&mut world, CHILD).condition, Condition::Stopped(lost_with(REGION)));
-        assert_eq!(replica(&mut world, CHILD).mending, Mending::Leaves);
-        assert!(replica(&mut world, REGION).children.is_empty(), "it may be removed");
+        let child = replica(&mut world, CHILD);
+        assert_eq!((&child.condition, child.mending), (&Condition::Running, Mending::Orphan));
+        assert!(!child.is_damaged(), "it votes and acknowledges");
+        assert_eq!(asked(&mut world, 100), 1);
+        // The machine came after all.
+        replica(&mut world, CHILD).is_vacant = false;
+        assert_eq!(asked(&mut world, 200), 1);
+        assert_eq!(replica(&mut world, CHILD).mending, Mending::Over);
     }
 
     #[test]
@@ -201,7 +211,18 @@ mod tests {
         let mut world = world();
         replica(&mut world, CHILD).is_vacant = false;
         stop_parent(&mut world);
-        assert_eq!(replica(&mut world, CHILD).condition, Condition::Running);
+        let child = replica(&mut world, CHILD);
+        assert_eq!((&child.condition, child.mending), (&Condition::Running, Mending::Over));
         assert_eq!(replica(&mut world, REGION).children, [CHILD], "its log is still needed");
+    }
+
+    /// A snapshot is being restored when its parent stops, and is refused: nobody says again that the parent has stopped.
+    #[test]
+    fn who_is_being_restored_remembers_that_nobody_else_will_help() {
+        let mut world = world();
+        replica(&mut world, CHILD).condition = Condition::Restoring;
+        stop_parent(&mut world);
+        replica(&mut world, CHILD).condition = Condition::Running;
+        assert_eq!(asked(&mut world, 100), 1);
     }
 }

@@ -80,8 +80,21 @@ impl RegionStatus {
 
     /// Whether it still says what a replica is: the same as a new one of it would.
     fn is_still(&self, replica: &Replica) -> bool {
-        let RegionStatus { region, replica: id, role, term, leader, membership, .. } = self;
-        let RegionStatus { first, last, commit, applied, size, description, stopped, .. } = self;
+        let RegionStatus {
+            region,
+            replica: id,
+            role,
+            term,
+            leader,
+            membership,
+            first,
+            last,
+            commit,
+            applied,
+            size,
+            description,
+            stopped,
+        } = self;
         let raft = &replica.raft;
         (*commit, *last, *applied, *size) == (raft.commit(), raft.last_index(), replica.applied, replica.size)
             && (*region, *id, *term, *first)

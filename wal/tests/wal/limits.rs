@@ -124,10 +124,10 @@ fn a_frame_that_a_full_disk_cut_off_may_stay_where_the_log_goes_on_elsewhere() {
     }
 }
 
-/// A full disk lets the header of the next segment through in part: one copy of it. What is appended later, and would have had room
-/// where the log was, is found again, whether or not the disk lets the rest through.
+/// A full disk lets the header of the next segment through in part: one copy of it. What is appended later where the log was is found
+/// again, whether or not there is a next segment after all.
 #[test]
-fn a_header_that_a_full_disk_cut_off_begins_the_next_segment_all_the_same() {
+fn a_header_that_a_full_disk_cut_off_is_taken_back() {
     for (is_repeated, last) in [(false, 4), (true, 4), (false, 5), (true, 5)] {
         let disk = HookDisk::new();
         let wal = Wal::open(Arc::new(disk.clone()), WalConfig::small()).unwrap().0;
