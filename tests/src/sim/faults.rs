@@ -44,6 +44,7 @@ enum Fault {
     Pause,
     ClockDrift,
     ClockJump,
+    ClockStall,
     BlockOneWay,
     Isolate,
     Strand,
@@ -57,7 +58,7 @@ enum Fault {
     Lose,
 }
 
-const ANY: [Fault; 28] = [
+const ANY: [Fault; 29] = [
     Fault::PowerCut,
     Fault::PowerCutSoon,
     Fault::PowerCutSoon,
@@ -71,6 +72,7 @@ const ANY: [Fault; 28] = [
     Fault::Pause,
     Fault::ClockDrift,
     Fault::ClockJump,
+    Fault::ClockStall,
     Fault::BlockOneWay,
     Fault::Isolate,
     Fault::Isolate,
@@ -140,6 +142,7 @@ impl World {
                 self.nodes[at].rate = self.chance.within(RIGHT * 7 / 10..=RIGHT * 13 / 10);
                 self.nodes[at].clock.set_ahead(self.chance.below(10_000));
             }
+            Fault::ClockStall => self.nodes[at].stalled_until = self.now + self.chance.within(10..=400),
             Fault::ClockJump => self.nodes[at].clock.advance(RIGHT * self.chance.within(10..=400)),
             Fault::BlockOneWay => {
                 let others = self.nodes.len() as u64 - 1;
@@ -350,6 +353,7 @@ impl World {
             node.may_fail = false;
             node.power.put_out_fuse();
             node.rate = RIGHT;
+            node.stalled_until = 0;
             node.paused_until = 0;
             node.syncs_from = 0;
             node.keeps_from = 0;

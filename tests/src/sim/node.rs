@@ -30,6 +30,8 @@ pub(super) struct Node {
     births: Vec<Birth>,
     /// How fast its clock runs.
     pub(super) rate: u64,
+    /// Until when it stands still.
+    pub(super) stalled_until: u64,
     /// While it is down: when it starts again.
     pub(super) starts_at: u64,
     /// Until when its process gets no time at all.
@@ -76,6 +78,7 @@ impl Node {
             life: 0,
             births,
             rate: RIGHT,
+            stalled_until: 0,
             starts_at: 0,
             paused_until: 0,
             syncs_from: 0,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use skep_raftstore::ids::{Index, RegionId, ReplicaId, StoreId, Term};
 use skep_raftstore::machine::Origin;
-use skep_raftstore::message::{Replies, RequestKind, StoreMessage, Submit};
+use skep_raftstore::message::{Replies, RequestKind, StoreMessage, Submit, TransferState};
 use skep_raftstore::raft::{Body, Message, Role};
 use skep_raftstore::store::{RegionNews, RegionStatus};
 
@@ -40,6 +40,8 @@ pub(super) struct Sightings {
     newest_term: BTreeMap<RegionId, Term>,
     /// In which term the state after an index was last sent to a place.
     snapshot_terms: BTreeMap<(Place, Index), Term>,
+    /// Snapshots that were sent and have not been answered for good, by their numbers at the sender.
+    snapshots_out: BTreeSet<(Place, u64)>,
     /// Where a piece of a snapshot arrived last, and from whom; taken by who wants to disturb it.
     pub(super) snapshot_under_way: Option<(StoreId, StoreId)>,
     /// Transfers to replicas that lagged, and in which term they were asked for.
@@ -94,7 +96,14 @@ impl Sightings {
     fn left_place(&mut self, place: Place, replica: ReplicaId) {
         self.removed.insert((place.1, replica));
         if self.without_vote.remove(&place) {
-            self.mark(Situation::RemovedItself);
+            self.removed_itself(place);
+        }
+    }
+
+    fn removed_itself(&mut self, place: Place) {
+        self.mark(Situation::RemovedItself);
+        if self.snapshots_out.iter().any(|(sender, _)| *sender == place) {
+            self.mark(Situation::RemovedWhileSending);
         }
     }
 
@@ -122,7 +131,7 @@ impl Sightings {
         }
         if before.role == Role::Leader && now.role != Role::Leader {
             if self.without_vote.remove(&place) {
-                self.mark(Situation::RemovedItself);
+                self.removed_itself(place);
             } else if is_same_term && now.membership.is_voter(own) {
                 self.mark(Situation::GaveUpAlone);
             }
@@ -201,6 +210,7 @@ impl Sightings {
         self.unsynced_votes.retain(|place| place.0 != store);
         self.removed.retain(|(_, replica)| replica.store() != store);
         self.snapshot_terms.retain(|(place, _), _| place.0 != store);
+        self.snapshots_out.retain(|(place, _)| place.0 != store);
         self.reads.retain(|(of, _), _| *of != store);
     }
 
@@ -240,6 +250,9 @@ impl Sightings {
                 self.mark(Situation::TransferToLagging);
             }
             StoreMessage::Submit(run) => self.asks(from, to, run),
+            StoreMessage::SnapshotChunk(chunk) => {
+                self.snapshots_out.insert(((from, chunk.region), chunk.transfer));
+            }
             _ => {}
         }
     }
@@ -264,6 +277,9 @@ impl Sightings {
                         self.mark(Situation::ReadAfterChange);
                     }
                 }
+            }
+            StoreMessage::SnapshotAck(ack) if ack.state != TransferState::Receiving => {
+                self.snapshots_out.remove(&((at, ack.region), ack.transfer));
             }
             StoreMessage::SnapshotChunk(chunk) => {
                 let sent_in =

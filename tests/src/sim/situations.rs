@@ -100,6 +100,8 @@ situations! {
     SplitWhileAway, Any, "a split was applied while a follower was away";
     /// A leader without a vote ends its reign.
     RemovedItself, Moves, "a leader removed itself";
+    /// The same, and a store has not said yet what became of a snapshot of that leader's.
+    RemovedWhileSending, Moves, "a leader removed itself while a snapshot was in flight";
     /// A later leader has the same joint membership in force.
     JointAcrossChange, Moves, "a joint configuration survived a leader change";
     /// A replica stands without a membership: it waits for its first snapshot.

@@ -148,7 +148,9 @@ impl World {
     pub(super) fn tick(&mut self) -> Result<(), Violation> {
         self.now += 1;
         for at in 0..self.nodes.len() {
-            self.nodes[at].clock.advance(self.nodes[at].rate);
+            if self.nodes[at].stalled_until <= self.now {
+                self.nodes[at].clock.advance(self.nodes[at].rate);
+            }
             self.maybe_start(at)?;
         }
         if self.settings.plan.moves {

@@ -1,6 +1,4 @@
-//! Skep's core over a queue of entries.
-
-use std::collections::VecDeque;
+//! Skep's core over a list of entries.
 
 use bytes::Bytes;
 use skep_raftstore::raft::{
@@ -20,7 +18,7 @@ pub(crate) struct Skep<const COPIED: bool, const SILENT: bool> {
     raft: Raft,
     now: Tick,
     /// The first entry stands after what `raft` was told is compacted.
-    log: VecDeque<Entry>,
+    log: Vec<Entry>,
     machine: Machine,
     applied: Index,
     fx: Effects,
@@ -41,9 +39,11 @@ impl<const COPIED: bool, const SILENT: bool> Skep<COPIED, SILENT> {
         let from = self.raft.id();
         let base = self.raft.base().index;
         for want in &self.fx.replicate {
-            let entries: Entries =
-                self.log.range(place(base, want.prev.index)..place(base, want.last)).cloned().collect();
-            let bytes = entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum();
+            let wanted = &self.log[place(base, want.prev.index)..place(base, want.last)];
+            let (entries, bytes) = match wanted {
+                [entry] => (Entries::from_buf([entry.clone()]), entry.payload.bytes().len() as u64),
+                more => (more.iter().cloned().collect(), bytes_of(more)),
+            };
             if !self.raft.sent(want, want.last, bytes) {
                 return Err("skep: the window is full".into());
             }
@@ -70,13 +70,13 @@ impl<const COPIED: bool, const SILENT: bool> Skep<COPIED, SILENT> {
         if kept < self.log.len() {
             self.log.truncate(kept);
         }
-        self.log.extend(self.fx.append.drain(..));
+        self.log.append(&mut self.fx.append);
         Ok(())
     }
 
     fn apply(&mut self, through: Index) {
         let base = self.raft.base().index;
-        for entry in self.log.range(place(base, self.applied)..place(base, through)) {
+        for entry in &self.log[place(base, self.applied)..place(base, through)] {
             if entry.payload.kind() == EntryKind::Command {
                 self.machine.apply(&entry.payload.bytes()[1..]);
             }
@@ -90,6 +90,10 @@ impl<const COPIED: bool, const SILENT: bool> Skep<COPIED, SILENT> {
             self.raft.step(self.now, Event::Compacted(LogPos { index: through, term }), &mut self.fx);
         }
     }
+}
+
+fn bytes_of(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.payload.bytes().len() as u64).sum()
 }
 
 /// How many entries of a log that begins after `base` are not above `index`.
@@ -121,7 +125,7 @@ impl<const COPIED: bool, const SILENT: bool> Core for Skep<COPIED, SILENT> {
         Ok(Skep {
             raft: Raft::new(config, start, NOW),
             now: NOW,
-            log: VecDeque::new(),
+            log: Vec::new(),
             machine: Machine::default(),
             applied: Index(0),
             fx: Effects::default(),
