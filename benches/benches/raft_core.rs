@@ -49,7 +49,7 @@ impl Replica {
             out.push_back(Message { from: self.raft.id(), to: want.to, term: want.term, body });
         }
         let seq = seq.map(Persisted::in_memory)?;
-        out.extend(self.effects.held.drain(seq));
+        self.effects.held.drain(seq, |message| out.push_back(message));
         Some(seq)
     }
 }

@@ -68,7 +68,7 @@ impl<L: RaftLog> RaftNode<L> {
         let is_cut = self.replicate(replicate, actions)?;
         replicate.clear();
         if let Some(proof) = proof {
-            held.drain(proof).for_each(|message| self.post(message, actions));
+            held.drain(proof, |message| self.post(message, actions));
         }
         for to in snapshot_for.drain(..) {
             self.start_sending(to, actions)?;

@@ -112,8 +112,8 @@ impl Raft {
     }
 
     /// Takes one event. What it asks for is in `fx` after [`flush`](Raft::flush).
-    // Which event it is is mostly known where it is called, and then nothing is left of this but one call.
-    #[inline]
+    // Which event it is is mostly known where it is called: then nothing is left of this but one call, and no event is built.
+    #[inline(always)]
     pub fn step(&mut self, now: Tick, event: Event, fx: &mut Effects) {
         match event {
             Event::Message(message) => self.on_message(now, message, fx),

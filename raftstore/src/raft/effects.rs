@@ -156,9 +156,16 @@ impl Held {
         self.messages.is_empty()
     }
 
-    /// The same where the write is durable at once: the room is kept for the next turn.
-    pub fn drain(&mut self, _proof: Persisted) -> std::vec::Drain<'_, Message> {
-        self.messages.drain(..)
+    /// Gives them up one by one, where the write is durable at once: the room is kept for the next turn.
+    #[inline]
+    pub fn drain(&mut self, _proof: Persisted, mut to: impl FnMut(Message)) {
+        // Mostly there is one, if any.
+        if let [_] = self.messages[..]
+            && let Some(message) = self.messages.pop()
+        {
+            return to(message);
+        }
+        self.messages.drain(..).for_each(to);
     }
 
     /// Gives the messages up to someone who can prove that they may leave.

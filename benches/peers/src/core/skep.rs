@@ -51,7 +51,7 @@ impl<const COPIED: bool, const SILENT: bool> Skep<COPIED, SILENT> {
             post(Message { from, to: want.to, term: want.term, body });
         }
         if let Some(proof) = self.written.filter(|_| !self.fx.held.is_empty()) {
-            self.fx.held.drain(proof).for_each(post);
+            self.fx.held.drain(proof, post);
         }
         if let Some(through) = self.fx.apply.take() {
             self.apply(through);
