@@ -20,7 +20,8 @@ use crate::{Lsn, StateName, StreamId};
 /// One log shared by many streams. See the crate's page.
 ///
 /// Locks, in the order in which they are taken: `maintaining`, `syncing`, `head`, then either `catalog` or
-/// `spares`. None but the first two is ever held while waiting for the disk.
+/// `spares`. None but the first two is ever held while waiting for the disk, but where a file has to be prepared at once for the next
+/// segment, or a full disk has refused its beginning: then all appends wait.
 pub struct Wal {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) config: WalConfig,

@@ -19,7 +19,6 @@ impl Worker {
                 }
             }
             Control::ChildDurable { parent, child } => self.child_is_durable(parent, child),
-            Control::Orphaned { parent, child } => self.orphaned(parent, child, now),
             Control::Learn { region, membership } => self.learn(region, membership, now),
             Control::HandOver => self.hand_over(now),
             Control::Stop => self.stop(),

@@ -68,8 +68,6 @@ pub(super) enum Control {
     Transfer { region: RegionId, to: ReplicaId },
     /// A region that was split off `parent` is durable by itself.
     ChildDurable { parent: RegionId, child: RegionId },
-    /// `parent` has stopped, and hands out no machine to what was split off it.
-    Orphaned { parent: RegionId, child: RegionId },
     /// Some other stores host this region: send its commands there.
     Learn { region: RegionId, membership: Membership },
     /// Hand every region over that has somebody to take it.

@@ -10,9 +10,6 @@
 //! Safe for the same reasons as any other change of membership: the damaged replica counts as one that is silent. It needs
 //! a leader, so a quorum without it. Without one, or where there is no other replica, it stays stopped and keeps what it has.
 //!
-//! A replica that waits for its machine from one that has stopped (`split.rs`) has lost nothing: it goes on voting and acknowledging,
-//! and asks for the same until it has a machine or another is in its place.
-//!
 //! A replica whose birth record is lost knows its name from its hard state, which the log keeps twice. If more is lost, that
 //! may be an earlier one's: it listens for a while whether somebody speaks to a later name. If it knows none at all, no message
 //! makes a replica in its place: nobody can tell for whom it may have voted.
@@ -45,8 +42,6 @@ pub(super) enum Mending {
     Leaves,
     /// It is a learner that wants a vote.
     Returns,
-    /// It is whole, but waits for a machine that it may never get: it goes on as it is, and is to be renewed.
-    Orphan,
 }
 
 /// The wish that a replica be replaced by another one on the same store.
@@ -98,18 +93,13 @@ impl Worker {
     pub(super) fn mend_timer(&mut self, slot: Slot, now: Tick) {
         let own = self.shared.config.id;
         let replica = self.replica(slot);
-        let (region, id, mending) = (replica.region, replica.id(), replica.mending);
-        let body = match mending {
+        let (region, id) = (replica.region, replica.id());
+        let body = match replica.mending {
             Mending::Over => return,
             Mending::Listens | Mending::Leaves => {
                 replica.mending = Mending::Leaves;
                 Renewal(id).encode()
             }
-            Mending::Orphan if !replica.is_vacant => {
-                replica.mending = Mending::Over;
-                return;
-            }
-            Mending::Orphan => Renewal(id).encode(),
             Mending::Returns if !replica.is_elsewhere() && replica.raft.membership().is_voter(id) => {
                 replica.mending = Mending::Over;
                 return;
@@ -117,9 +107,7 @@ impl Worker {
             Mending::Returns => Move { from: None, to: Some(own) }.encode(),
         };
         if replica.is_out_of_reach().is_none() {
-            if mending != Mending::Orphan {
-                self.ask_whether_removed(slot);
-            }
+            self.ask_whether_removed(slot);
             let request = Request {
                 kind: RequestKind::Move,
                 body,

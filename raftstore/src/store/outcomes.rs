@@ -111,7 +111,6 @@ impl Worker {
         if let Some(why) = replica.is_out_of_reach() {
             self.close_lane(slot, &SubmitError::RegionStopped(why));
         }
-        self.leave_orphans(slot);
         let leading = self.take_leading(slot);
         // Its other commands find their way to a replica that runs when their lane is looked at next.
         for (store, attempt) in leading.into_iter().flat_map(|leading| leading.attempts()) {

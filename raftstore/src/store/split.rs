@@ -8,12 +8,11 @@
 
 use super::birth::{Birth, Descent};
 use super::inbox::Control;
-use super::mending::Mending;
 use super::mutant::Mutant;
 use super::newborn::Newborn;
 use super::replica::Slot;
 use super::worker::Worker;
-use crate::ids::{RegionId, ReplicaId, StoreId, Tick};
+use crate::ids::{RegionId, ReplicaId, StoreId};
 use crate::machine::Child;
 use crate::raft::HardState;
 use crate::snapshot::KeeperTask;
@@ -80,29 +79,6 @@ impl Worker {
         }
     }
 
-    /// A region has stopped: what was split off it and waits for its machine may wait for ever, and what has it should no longer
-    /// depend on this one.
-    pub(super) fn leave_orphans(&mut self, slot: Slot) {
-        let replica = self.replica(slot);
-        let (parent, children) = (replica.region, replica.children.clone());
-        for &child in &children {
-            self.shared.inboxes.owner_control(child, Control::Orphaned { parent, child });
-        }
-        if !children.is_empty() {
-            self.tell_keeper(KeeperTask::Checkpoint(children));
-        }
-    }
-
-    /// As long as this region's replica waits, it asks to be replaced by one that gets its state from others. It may have its
-    /// machine already, or get it yet.
-    pub(super) fn orphaned(&mut self, parent: RegionId, child: RegionId, now: Tick) {
-        let Some(slot) = self.slot(child) else { return };
-        let replica = self.replica(slot);
-        if replica.is_vacant && !replica.is_stopped() && replica.awaited_by == Some(parent) {
-            self.mend(slot, Mending::Orphan, now);
-        }
-    }
-
     pub(super) fn child_is_durable(&mut self, parent: RegionId, child: RegionId) {
         let Some(slot) = self.slot(parent) else { return };
         let replica = self.replica(slot);
@@ -138,91 +114,4 @@ impl Worker {
 /// The replica of a child on `store`, if it has one there.
 fn replica_on(child: &Child, store: StoreId) -> Option<ReplicaId> {
     child.membership.all().into_iter().find(|replica| replica.store() == store)
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::super::one_store::{NOW, OWN, REGION, World};
-    use super::super::replica::Condition;
-    use super::*;
-    use crate::ids::{Index, Term};
-    use crate::raft::{LogPos, Membership};
-
-    const CHILD: RegionId = RegionId::new(OWN, 2);
-    const OTHER: StoreId = StoreId(2);
-
-    /// A store that was opened again: its region has yet to apply the split by which the other came about.
-    fn world() -> World {
-        let both = |number| vec![ReplicaId::new(number, OWN), ReplicaId::new(number, OTHER)];
-        let mut world = World::new(both(1)[0], Membership::of_voters(both(1)), false);
-        let birth = Birth {
-            region: CHILD,
-            replica: both(2)[0],
-            membership: Membership::of_voters(both(2)),
-            genesis: Bytes::new(),
-            descent: Descent::Split { parent: REGION, at: LogPos { index: Index(7), term: Term(1) } },
-            campaign: false,
-        };
-        let newborn = Newborn { birth, hard_state: HardState::default(), machine: None, leads: false };
-        world.worker().bear(newborn, NOW);
-        let slot = world.worker().slot(REGION).unwrap();
-        world.worker().replica(slot).children.push(CHILD);
-        world.settle();
-        world
-    }
-
-    fn replica(world: &mut World, region: RegionId) -> &mut super::super::replica::Replica {
-        let slot = world.worker().slot(region).unwrap();
-        world.worker().replica(slot)
-    }
-
-    fn stop_parent(world: &mut World) {
-        let slot = world.worker().slot(REGION).unwrap();
-        world.worker().stop_replica(slot, "its machine failed".into());
-        world.settle();
-    }
-
-    /// How many moves were asked for by then.
-    fn asked(world: &mut World, ticks: u64) -> usize {
-        let slot = world.worker().slot(CHILD).unwrap();
-        world.worker().mend_timer(slot, NOW.after(ticks));
-        world.parts.shared.inboxes.unanswered()
-    }
-
-    /// It would apply nothing until the store is opened again, and believe that all is well.
-    #[test]
-    fn who_waits_for_a_machine_from_one_that_stops_asks_to_be_replaced_and_goes_on() {
-        let mut world = world();
-        stop_parent(&mut world);
-        let child = replica(&mut world, CHILD);
-        assert_eq!((&child.condition, child.mending), (&Condition::Running, Mending::Orphan));
-        assert!(!child.is_damaged(), "it votes and acknowledges");
-        assert_eq!(asked(&mut world, 100), 1);
-        // The machine came after all.
-        replica(&mut world, CHILD).is_vacant = false;
-        assert_eq!(asked(&mut world, 200), 1);
-        assert_eq!(replica(&mut world, CHILD).mending, Mending::Over);
-    }
-
-    #[test]
-    fn who_has_its_machine_goes_on_without_the_one_that_it_came_from() {
-        let mut world = world();
-        replica(&mut world, CHILD).is_vacant = false;
-        stop_parent(&mut world);
-        let child = replica(&mut world, CHILD);
-        assert_eq!((&child.condition, child.mending), (&Condition::Running, Mending::Over));
-        assert_eq!(replica(&mut world, REGION).children, [CHILD], "its log is still needed");
-    }
-
-    /// A snapshot is being restored when its parent stops, and is refused: nobody says again that the parent has stopped.
-    #[test]
-    fn who_is_being_restored_remembers_that_nobody_else_will_help() {
-        let mut world = world();
-        replica(&mut world, CHILD).condition = Condition::Restoring;
-        stop_parent(&mut world);
-        replica(&mut world, CHILD).condition = Condition::Running;
-        assert_eq!(asked(&mut world, 100), 1);
-    }
 }
