@@ -22,7 +22,7 @@ use super::situations::Situation;
 pub(super) const REPLICAS: usize = 3;
 
 /// Slices that a store gets in one tick.
-const SLICES_PER_TICK: u64 = 12;
+const SLICES_PER_TICK: u64 = 6;
 
 /// One slice in so many in which nothing was to be done is looked at.
 const IDLE_LOOK_EVERY: u64 = 64;
