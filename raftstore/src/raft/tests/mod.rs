@@ -1,5 +1,6 @@
 //! Stories and random schedules.
 
+mod allocations;
 mod disk;
 mod garbage;
 mod group;
