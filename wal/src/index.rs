@@ -1,13 +1,16 @@
 //! Where everything is: the streams by number, and the one place that turns a record into a change of a
 //! stream.
 
-use crate::StreamId;
+use bytes::Bytes;
+
 use crate::error::{Damage, DamagedPart, Misuse, WalError};
 use crate::format::{Kind, RecordHead};
 use crate::id_table::IdTable;
+use crate::log::StreamInfo;
 use crate::paged::Paged;
 use crate::runs::Run;
 use crate::stream::{Held, Shared, Stream};
+use crate::{StateName, StreamId};
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,33 @@ impl Index {
             self.slots.iter().filter(|stream| !stream.is_blank()).map(|stream| stream.id).collect();
         ids.sort();
         ids
+    }
+
+    /// The numbers of the streams that were hit by damage, sorted.
+    pub(crate) fn damaged(&self) -> Vec<StreamId> {
+        let hit = |id: &StreamId| self.get(*id).is_some_and(|stream| stream.damaged().is_some());
+        self.ids().into_iter().filter(hit).collect()
+    }
+
+    /// What is known about a stream, for somebody else.
+    pub(crate) fn info(&self, id: StreamId) -> Option<StreamInfo> {
+        let (stream, pool) = (self.get(id)?, &self.shared.pool);
+        let (last_index, last_term) = stream.last(pool);
+        Some(StreamInfo {
+            base_index: stream.base.0,
+            base_term: stream.base.1,
+            last_index,
+            last_term,
+            hard_state: stream.hard_state.as_ref().map_or_else(Bytes::new, Held::copy),
+            runs: stream.terms(pool),
+            damaged: stream.damaged().cloned(),
+        })
+    }
+
+    /// A named state of a stream, for somebody else.
+    pub(crate) fn state(&self, id: StreamId, name: StateName) -> Option<Bytes> {
+        let states = self.get(id)?.states();
+        states.iter().find(|(other, _)| *other == name.0).map(|(_, held)| held.copy())
     }
 
     /// A stretch of the streams from a slot on, for passes that must not hold the lock for long; empty behind the last.

@@ -139,6 +139,7 @@ mod live;
 mod log;
 mod maintain;
 mod map;
+mod medium_log;
 mod mem_disk;
 mod mem_file;
 mod mem_state;
@@ -167,6 +168,7 @@ pub use inspect::{InspectedSegment, Inspection, SegmentState, inspect};
 pub use log::{StreamInfo, Usage, Wal};
 pub use maintain::Maintained;
 pub use map::Mapping;
+pub use medium_log::MediumLog;
 pub use mem_disk::{DiskCounters, MemDisk};
 pub use mem_file::SECTOR_BYTES;
 #[cfg(feature = "mutants")]

@@ -14,7 +14,7 @@ use crate::index::Index;
 use crate::mutant::Build;
 use crate::recover::{self, OpenReport};
 use crate::segments::{Spares, Table};
-use crate::stream::{Held, Shared};
+use crate::stream::Shared;
 use crate::{Lsn, StateName, StreamId};
 
 /// One log shared by many streams. See the crate's page.
@@ -132,25 +132,12 @@ impl Wal {
 
     /// What is known about a stream; `None` if it was never written, or was removed.
     pub fn stream(&self, stream: StreamId) -> Option<StreamInfo> {
-        let catalog = self.catalog.read();
-        let (stream, pool) = (catalog.index.get(stream)?, &catalog.index.shared.pool);
-        let (last_index, last_term) = stream.last(pool);
-        Some(StreamInfo {
-            base_index: stream.base.0,
-            base_term: stream.base.1,
-            last_index,
-            last_term,
-            hard_state: stream.hard_state.as_ref().map_or_else(Bytes::new, Held::copy),
-            runs: stream.terms(pool),
-            damaged: stream.damaged().cloned(),
-        })
+        self.catalog.read().index.info(stream)
     }
 
     /// A named state of a stream.
     pub fn state(&self, stream: StreamId, name: StateName) -> Option<Bytes> {
-        let catalog = self.catalog.read();
-        let states = catalog.index.get(stream)?.states();
-        states.iter().find(|(other, _)| *other == name.0).map(|(_, held)| held.copy())
+        self.catalog.read().index.state(stream, name)
     }
 
     /// All streams, sorted by number.

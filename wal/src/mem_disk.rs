@@ -82,6 +82,20 @@ impl MemDisk {
         medium
     }
 
+    /// The names that are certainly on the medium.
+    pub(crate) fn medium_names(&self) -> Vec<String> {
+        self.state.lock().durable_names.keys().cloned().collect()
+    }
+
+    /// Bytes of a file as the medium certainly has them; zeros where it has none.
+    pub(crate) fn read_medium(&self, name: &str, offset: u64, buffer: &mut [u8]) {
+        let state = self.state.lock();
+        match state.durable_names.get(name).and_then(|id| state.files.get(id)) {
+            Some(file) => file.read_medium(offset, buffer),
+            None => buffer.fill(0),
+        }
+    }
+
     /// How many sectors and changes of names a crash would have to decide about.
     pub fn undecided(&self) -> u64 {
         let state = self.state.lock();

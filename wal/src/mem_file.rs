@@ -66,6 +66,19 @@ impl File {
         length
     }
 
+    /// What is certainly on the medium.
+    pub(crate) fn read_medium(&self, offset: u64, buffer: &mut [u8]) {
+        buffer.fill(0);
+        let end = self.durable_length.min(offset + buffer.len() as u64).max(offset);
+        for (number, page) in self.pages.range(offset / PAGE as u64..end.div_ceil(PAGE as u64)) {
+            let start = number * PAGE as u64;
+            let (from, to) = (start.max(offset), (start + PAGE as u64).min(end));
+            let bytes = page.medium.as_ref().unwrap_or(&page.cache);
+            buffer[(from - offset) as usize..(to - offset) as usize]
+                .copy_from_slice(&bytes[(from - start) as usize..(to - start) as usize]);
+        }
+    }
+
     /// All dirty sectors reach the medium.
     pub(crate) fn sync(&mut self) {
         self.durable_length = self.length;

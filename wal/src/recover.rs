@@ -85,16 +85,8 @@ struct Hole {
 
 /// Opens or begins the log in a directory.
 pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenReport), WalError> {
-    let mut files = find::files(&*disk, &config)?;
+    let (mut files, mut recovery) = read(&*disk, &config)?;
     let build = config.build();
-    let mut recovery = Recovery::of(&files, &config)?;
-    if let Some(last) = recovery.overwritten() {
-        // It, and all before it, were recycled already, and in part written over: they are no part of the log.
-        let gone = files.chain.partition_point(|found| found.header.number <= last);
-        let gone = files.chain.drain(..gone).filter(|found| found.bytes == config.segment_bytes);
-        files.free.extend(gone.map(|found| found.file));
-        recovery = Recovery::of(&files, &config)?;
-    }
     for name in &files.stale {
         disk.remove(name).map_err(|error| WalError::io("removing", name, error))?;
     }
@@ -127,6 +119,20 @@ pub(crate) fn open(disk: Arc<dyn Disk>, config: WalConfig) -> Result<(Wal, OpenR
         config,
     };
     Ok((wal, report))
+}
+
+/// Steps 1 to 5: what the files say, and nothing changed in them.
+pub(crate) fn read(disk: &dyn Disk, config: &WalConfig) -> Result<(Files, Recovery), WalError> {
+    let mut files = find::files(disk, config)?;
+    let mut recovery = Recovery::of(&files, config)?;
+    if let Some(last) = recovery.overwritten() {
+        // It, and all before it, were recycled already, and in part written over: they are no part of the log.
+        let gone = files.chain.partition_point(|found| found.header.number <= last);
+        let gone = files.chain.drain(..gone).filter(|found| found.bytes == config.segment_bytes);
+        files.free.extend(gone.map(|found| found.file));
+        recovery = Recovery::of(&files, config)?;
+    }
+    Ok((files, recovery))
 }
 
 /// Names and headers that were found may be known to the page cache alone, if a process ended between writing and
@@ -475,9 +481,6 @@ impl Recovery {
     pub(crate) fn finish(&mut self, newest: u32) {
         let damage = Damage { at: Lsn(self.proven), segment: u64::from(newest), what: DamagedPart::Entries };
         self.catalog.index.settle(&damage);
-        let ids = self.catalog.index.ids();
-        let hit =
-            |id: &StreamId| self.catalog.index.get(*id).is_some_and(|stream| stream.damaged().is_some());
-        self.report.damaged = ids.into_iter().filter(hit).collect();
+        self.report.damaged = self.catalog.index.damaged();
     }
 }

@@ -10,6 +10,7 @@ mod hook;
 mod images;
 mod inspecting;
 mod limits;
+mod medium;
 mod misplaced;
 mod model;
 #[cfg(feature = "mutants")]

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::medium;
 use crate::twin::{Raw, Twin};
 use proptest::prelude::*;
-use skep_wal::{Batch, MemDisk, Wal, WalConfig};
+use skep_wal::{Batch, MediumLog, MemDisk, Wal, WalConfig};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -52,13 +53,16 @@ struct Run {
     wal: Wal,
     /// What the log held after each batch since the last sync; the first is what is durable.
     history: Vec<Twin>,
+    /// What is on the medium, followed in this life of the log.
+    medium: MediumLog,
 }
 
 impl Run {
     fn new() -> Run {
         let disk = MemDisk::new(7);
         let (wal, _) = Wal::open(Arc::new(disk.clone()), config()).unwrap();
-        Run { disk, wal, history: vec![Twin::default()] }
+        let medium = MediumLog::new(disk.clone(), config()).unwrap();
+        Run { disk, wal, history: vec![Twin::default()], medium }
     }
 
     fn step(&mut self, step: Step) {
@@ -112,6 +116,7 @@ impl Run {
         let at = at.unwrap_or_else(|| panic!("{report:?}\nfound {found:?}\nhistory {:?}", self.history));
         self.history = vec![self.history.swap_remove(at)];
         self.wal = wal;
+        self.medium = MediumLog::new(self.disk.clone(), config()).unwrap();
     }
 }
 
@@ -121,6 +126,9 @@ proptest! {
     #[test]
     fn nothing_acknowledged_is_lost(steps in prop::collection::vec(step(), 1..60)) {
         let mut run = Run::new();
-        steps.into_iter().for_each(|step| run.step(step));
+        for step in steps {
+            run.step(step);
+            medium::check(&mut run.medium, &run.disk, &config());
+        }
     }
 }

@@ -12,33 +12,18 @@ use skep_raftstore::store::RegionStatus;
 
 use super::Judged;
 use super::medium::{Media, OnMedium};
-use super::now_and_then::NowAndThen;
-
-/// One commit in so many is looked at, besides those for which no image has to be made.
-const LOOK_EVERY: u64 = 80;
 
 /// See the page of this file.
+#[derive(Default)]
 pub(super) struct CommitOnQuorum {
     /// The replicas that led after the last turn of their store: in which term, and through where they had committed.
     leading: BTreeMap<(RegionId, ReplicaId), (Term, Index)>,
-    looks: NowAndThen,
-}
-
-impl Default for CommitOnQuorum {
-    fn default() -> CommitOnQuorum {
-        CommitOnQuorum { leading: BTreeMap::new(), looks: NowAndThen::every(LOOK_EVERY) }
-    }
 }
 
 impl CommitOnQuorum {
     /// A replica after a turn.
     pub(super) fn saw(&mut self, status: &RegionStatus, media: &mut Media) -> Judged {
         if !self.has_committed(status) {
-            return Ok(());
-        }
-        let all = [&status.membership.voters[..], &status.membership.outgoing[..]].concat();
-        let is_known = all.iter().all(|voter| media.is_known(voter.store()));
-        if !self.looks.is_time(is_known) {
             return Ok(());
         }
         is_on_quorum(status, |store| media.look(store, status.region))

@@ -11,29 +11,6 @@ use skep_raftstore::raft::{Body, Message};
 
 use super::Judged;
 use super::medium::{Media, OnMedium};
-use super::now_and_then::NowAndThen;
-
-/// One message of a kind in so many is looked at, besides those for which no image has to be made.
-const VOTES_EVERY: u64 = 4;
-const ACKNOWLEDGEMENTS_EVERY: u64 = 150;
-const GRAVES_EVERY: u64 = 4;
-
-/// See the page of this file.
-pub(super) struct DurableFirst {
-    votes: NowAndThen,
-    acknowledgements: NowAndThen,
-    graves: NowAndThen,
-}
-
-impl Default for DurableFirst {
-    fn default() -> DurableFirst {
-        DurableFirst {
-            votes: NowAndThen::every(VOTES_EVERY),
-            acknowledgements: NowAndThen::every(ACKNOWLEDGEMENTS_EVERY),
-            graves: NowAndThen::every(GRAVES_EVERY),
-        }
-    }
-}
 
 /// What a message says is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,24 +23,14 @@ enum Promise {
     Grave { of: ReplicaId },
 }
 
-impl DurableFirst {
-    /// A message leaves a store.
-    pub(super) fn leaves(&mut self, store: StoreId, message: &StoreMessage, media: &mut Media) -> Judged {
-        let Some((region, promise)) = promised(message) else { return Ok(()) };
-        let looks = match promise {
-            Promise::Vote { .. } => &mut self.votes,
-            Promise::Entries { .. } => &mut self.acknowledgements,
-            Promise::Grave { .. } => &mut self.graves,
-        };
-        if !looks.is_time(media.is_known(store)) {
-            return Ok(());
-        }
-        let found = media.look(store, region)?;
-        if is_kept(promise, &found) {
-            return Ok(());
-        }
-        Err(format!("{store} says of {region} what is not on its disk: {promise:?}, but there is {found:?}"))
+/// A message leaves a store.
+pub(super) fn leaves(store: StoreId, message: &StoreMessage, media: &mut Media) -> Judged {
+    let Some((region, promise)) = promised(message) else { return Ok(()) };
+    let found = media.look(store, region)?;
+    if is_kept(promise, &found) {
+        return Ok(());
     }
+    Err(format!("{store} says of {region} what is not on its disk: {promise:?}, but there is {found:?}"))
 }
 
 fn promised(message: &StoreMessage) -> Option<(RegionId, Promise)> {
@@ -156,9 +123,8 @@ mod tests {
 
     #[test]
     fn a_store_that_has_nothing_may_promise_nothing() {
-        let mut rule = DurableFirst::default();
         let message = StoreMessage::Raft { region: REGION, message: granted(1, 2, 5) };
-        let why = rule.leaves(StoreId(1), &message, &mut Media::default()).unwrap_err();
+        let why = leaves(StoreId(1), &message, &mut Media::default()).unwrap_err();
         assert!(why.contains("not on its disk"), "{why}");
     }
 }

@@ -1,9 +1,8 @@
 //! What is on each store's disk for certain: what would be left of its log if the power went now and nothing survived of what was
 //! not synced.
 //!
-//! No bookkeeping beside the log, but the disk itself: a copy of the medium, opened by the right build of the log. That costs a
-//! thousand times more than looking at a message, so an image is kept for as long as nothing is synced, and whoever wants a new
-//! one asks for it now and then only.
+//! No bookkeeping beside the log, but the disk itself, read on after every sync (`MediumLog`). Now and then all of it is read by the
+//! right build of the log, from a copy of the medium: it must find the same, and no damage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,26 +11,42 @@ use bytes::Bytes;
 use skep_raftstore::ids::{Index, RegionId, ReplicaId, StoreId, Term};
 use skep_raftstore::raft::HardState;
 use skep_raftstore::wire::hard_state;
-use skep_wal::{DiskCounters, MemDisk, StateName, StreamInfo, Wal, WalConfig};
+use skep_wal::{MediumLog, MemDisk, StateName, StreamId, StreamInfo, Wal, WalConfig};
+
+use super::now_and_then::NowAndThen;
+
+/// One reading in so many is compared with opening the log.
+const OPEN_EVERY: u64 = 200;
 
 /// The state of a stream that names the last replica that was removed.
 const TOMBSTONE: StateName = StateName(3);
 
 /// The logs of all stores, as their media have them.
-#[derive(Default)]
 pub(super) struct Media {
     stores: BTreeMap<StoreId, Log>,
     /// Stores that are gone with everything they had.
     lost: BTreeSet<StoreId>,
     /// Stores whose log was damaged at some time: what they had promised may be gone.
     damaged: BTreeSet<StoreId>,
+    openings: NowAndThen,
+}
+
+impl Default for Media {
+    fn default() -> Media {
+        Media {
+            stores: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+            openings: NowAndThen::every(OPEN_EVERY),
+        }
+    }
 }
 
 struct Log {
     disk: MemDisk,
     config: WalConfig,
-    /// The image, and the disk's counters when it was taken.
-    image: Option<(DiskCounters, Wal)>,
+    /// What was read of it in this life of the store.
+    read: Option<MediumLog>,
 }
 
 /// What a medium has of a region.
@@ -68,12 +83,12 @@ impl Kept {
 impl Media {
     /// A store begins a life with its log on this disk.
     pub(super) fn begins(&mut self, store: StoreId, disk: MemDisk, config: WalConfig) {
-        self.stores.insert(store, Log { disk, config, image: None });
+        self.stores.insert(store, Log { disk, config, read: None });
     }
 
     /// A store's process is gone: its disk may be another one when it comes again.
     pub(super) fn gone(&mut self, store: StoreId) {
-        self.stores.get_mut(&store).into_iter().for_each(|log| log.image = None);
+        self.stores.get_mut(&store).into_iter().for_each(|log| log.read = None);
     }
 
     pub(super) fn lost(&mut self, store: StoreId) {
@@ -85,43 +100,36 @@ impl Media {
         self.damaged.insert(store);
     }
 
-    /// Whether looking at a store costs nothing.
-    pub(super) fn is_known(&self, store: StoreId) -> bool {
-        self.stores.get(&store).is_none_or(Log::has_image)
-    }
-
     /// What a store's medium has of a region. An error if its log cannot be opened, or has holes, though nobody damaged it.
     pub(super) fn look(&mut self, store: StoreId, region: RegionId) -> Result<OnMedium, String> {
         if self.lost.contains(&store) || self.damaged.contains(&store) {
             return Ok(OnMedium::Unknown);
         }
         let Some(log) = self.stores.get_mut(&store) else { return Ok(OnMedium::Nothing) };
-        let image = log.image().map_err(|why| format!("the log on the medium of {store} {why}"))?;
-        image.stream(region.stream()).map_or(Ok(OnMedium::Nothing), |info| {
-            on_medium(info, image.state(region.stream(), TOMBSTONE))
+        let read =
+            log.read(&mut self.openings).map_err(|why| format!("the log on the medium of {store} {why}"))?;
+        read.stream(region.stream()).map_or(Ok(OnMedium::Nothing), |info| {
+            on_medium(info, read.state(region.stream(), TOMBSTONE))
                 .map_err(|why| format!("the hard state of {region} on the medium of {store} is {why}"))
         })
     }
 }
 
 impl Log {
-    /// What is certain changes only with a sync.
-    fn has_image(&self) -> bool {
-        let syncs = |counters: DiskCounters| (counters.syncs, counters.dir_syncs);
-        self.image.as_ref().is_some_and(|(then, _)| syncs(*then) == syncs(self.disk.counters()))
-    }
-
-    fn image(&mut self) -> Result<&Wal, String> {
-        if !self.has_image() {
-            self.image = None;
+    fn read(&mut self, openings: &mut NowAndThen) -> Result<&MediumLog, String> {
+        let cannot = |error| format!("cannot be opened: {error}");
+        let read = match &mut self.read {
+            Some(read) => read,
+            none => none.insert(MediumLog::new(self.disk.clone(), self.config.clone()).map_err(cannot)?),
+        };
+        let has_grown = read.catch_up().map_err(cannot)?;
+        if !read.damaged().is_empty() {
+            return Err(format!("has holes: {:?}", read.damaged()));
         }
-        match &mut self.image {
-            Some((_, image)) => Ok(image),
-            none => {
-                let image = opened(&self.disk, &self.config)?;
-                Ok(&none.insert((self.disk.counters(), image)).1)
-            }
+        if has_grown && openings.is_time(false) {
+            compare(read, &opened(&self.disk, &self.config)?)?;
         }
+        Ok(read)
     }
 }
 
@@ -135,6 +143,16 @@ fn opened(disk: &MemDisk, config: &WalConfig) -> Result<Wal, String> {
         return Err(format!("has holes: {report:?}"));
     }
     Ok(image)
+}
+
+/// What is read from sync to sync is what opening finds.
+fn compare(read: &MediumLog, opened: &Wal) -> Result<(), String> {
+    let all = |streams: Vec<StreamId>, of: &dyn Fn(StreamId) -> (Option<StreamInfo>, Option<Bytes>)| {
+        streams.into_iter().map(|stream| format!("{stream:?} {:?}", of(stream))).collect::<Vec<_>>()
+    };
+    let read = all(read.streams(), &|stream| (read.stream(stream), read.state(stream, TOMBSTONE)));
+    let opened = all(opened.streams(), &|stream| (opened.stream(stream), opened.state(stream, TOMBSTONE)));
+    if read == opened { Ok(()) } else { Err(format!("was read as {read:?} and opens as {opened:?}")) }
 }
 
 fn on_medium(info: StreamInfo, tombstone: Option<Bytes>) -> Result<OnMedium, String> {
@@ -177,12 +195,10 @@ mod tests {
         wal.append(&mut batch).unwrap();
         assert_eq!(media.look(store, REGION), Ok(OnMedium::Nothing));
         wal.sync().unwrap();
-        assert!(!media.is_known(store));
         batch.entries(REGION.stream(), 2, 4, [b"B".as_slice()]);
         wal.append(&mut batch).unwrap();
         let expected = Kept { hard, ..kept(1, 4, &[(1, 3)], 2) };
         assert_eq!(media.look(store, REGION), Ok(OnMedium::Kept(expected)));
-        assert!(media.is_known(store));
         media.damaged(store);
         assert_eq!(media.look(store, REGION), Ok(OnMedium::Unknown));
     }

@@ -40,7 +40,6 @@ use applied_in_order::AppliedInOrder;
 use bounded_memory::BoundedMemory;
 use commit_forward::CommitForward;
 use commit_on_quorum::CommitOnQuorum;
-use durable_first::DurableFirst;
 use election_safety::ElectionSafety;
 use equal_replicas::EqualReplicas;
 use leader_completeness::LeaderCompleteness;
@@ -67,7 +66,6 @@ pub(super) struct Invariants {
     log_matching: LogMatching,
     leader_completeness: LeaderCompleteness,
     commit_on_quorum: CommitOnQuorum,
-    durable_first: DurableFirst,
     applied_in_order: AppliedInOrder,
     equal_replicas: EqualReplicas,
     regions_tile: RegionsTile,
@@ -143,7 +141,7 @@ impl Invariants {
     pub(super) fn leaves(&mut self, store: StoreId, frame_bytes: usize, messages: &[StoreMessage]) {
         self.bounded_memory.leaves(frame_bytes);
         for message in messages {
-            let judged = self.durable_first.leaves(store, message, &mut self.media);
+            let judged = durable_first::leaves(store, message, &mut self.media);
             self.judge(judged);
             if let StoreMessage::Raft { region, message } = message {
                 let judged = self.election_safety.leaves(*region, message);
