@@ -19,8 +19,8 @@ use crate::wire::frame;
 
 /// What a control packet starts with: "SKPC".
 pub const MAGIC: u32 = u32::from_le_bytes(*b"SKPC");
-/// The version of the packets. A newer one is refused by name.
-pub const VERSION: u8 = 1;
+/// The version of the packets. Any other is refused by name. (1 did not say to whom it spoke.)
+pub const VERSION: u8 = 2;
 /// Magic, version, kind, length, checksum.
 pub const HEADER_BYTES: usize = 12;
 /// The longest payload. A handshake takes about 60 bytes and a sentence.
@@ -255,8 +255,8 @@ pub fn packet_length(header: &[u8; HEADER_BYTES]) -> Result<usize, WireError> {
     if header[4] > VERSION {
         return Err(WireError::Newer { what: "a handshake", found: header[4], known: VERSION });
     }
-    if header[4] == 0 {
-        return Err(WireError::Value { what: "a packet's version" });
+    if header[4] < VERSION {
+        return Err(WireError::Older { what: "a handshake", found: header[4], known: VERSION });
     }
     let payload_bytes = usize::from(u16::from_le_bytes([header[6], header[7]]));
     check_length(payload_bytes)?;

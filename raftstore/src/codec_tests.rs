@@ -20,7 +20,7 @@ fn golden_bytes() {
         "c100000000000000 07000000 30313233343536373839616263646566 0300000000000000 01 02 09000000"
             .replace(' ', "");
     assert_eq!(hex(&packet[HEADER_BYTES..]), payload);
-    assert_eq!(hex(&packet[..8]), "534b504301012a00");
+    assert_eq!(hex(&packet[..8]), "534b504302012a00");
     assert_eq!(packet[8..12], crc32fast::hash(&packet[12..]).to_le_bytes());
     assert_eq!(decode::<Hello>(&packet), Ok(hello));
 
@@ -80,7 +80,8 @@ fn what_is_cut_altered_newer_or_of_another_kind_is_refused() {
         decode::<Hello>(&altered)
     };
     assert!(matches!(altered(0, 0), Err(WireError::Foreign { .. })));
-    assert_eq!(altered(4, 2), Err(WireError::Newer { what: "a handshake", found: 2, known: 1 }));
+    assert_eq!(altered(4, 3), Err(WireError::Newer { what: "a handshake", found: 3, known: 2 }));
+    assert_eq!(altered(4, 1), Err(WireError::Older { what: "a handshake", found: 1, known: 2 }));
     assert!(matches!(altered(7, 0xff), Err(WireError::Length { .. })));
     assert!(matches!(altered(HEADER_BYTES, 9), Err(WireError::Checksum { .. })));
 }

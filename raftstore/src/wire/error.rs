@@ -19,6 +19,15 @@ pub enum WireError {
         /// The newest version known here.
         known: u8,
     },
+    /// They were written by an older release, and nobody here reads them any more. Upgrade the one that sent them.
+    Older {
+        /// What kind of bytes.
+        what: &'static str,
+        /// Their version.
+        found: u8,
+        /// The oldest version known here.
+        known: u8,
+    },
     /// They claim a length that is out of bounds.
     Length {
         /// What kind of bytes.
@@ -69,6 +78,12 @@ impl fmt::Display for WireError {
                 write!(
                     f,
                     "{what} of version {found}, but this release knows versions up to {known}: upgrade it"
+                )
+            }
+            WireError::Older { what, found, known } => {
+                write!(
+                    f,
+                    "{what} of version {found}, but this release knows versions from {known} on: upgrade whoever sent it"
                 )
             }
             WireError::Length { what, bytes, bytes_max } => {

@@ -223,10 +223,10 @@ impl Reactor {
         }
     }
 
-    /// A newer release is told that it is newer; with others there is nothing to talk about.
+    /// Another release is told which one this is; with others there is nothing to talk about.
     fn answer_garbage(&mut self, token: Token, error: WireError) {
         let Some(mut stream) = self.close_greeting(token) else { return };
-        if matches!(error, WireError::Newer { .. }) {
+        if matches!(error, WireError::Newer { .. } | WireError::Older { .. }) {
             add(&self.shared.counters.refused, 1);
             write_reply(&self.shared.identity, &mut stream, Some(error.to_string()));
         } else {

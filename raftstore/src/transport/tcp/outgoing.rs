@@ -96,7 +96,7 @@ impl Reactor {
             Reading::Closed => self.lost(towards, Some("hung up on our greeting".into())),
             Reading::Garbage(error) => {
                 add(&self.shared.counters.garbage, 1);
-                self.lost(towards, Some(format!("answered our greeting with garbage: {error}")));
+                self.lost(towards, Some(format!("its answer to our greeting cannot be read: {error}")));
             }
         }
     }

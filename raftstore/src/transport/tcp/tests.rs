@@ -326,7 +326,7 @@ fn garbage_and_those_who_say_nothing_are_hung_up_on_and_hurt_nobody() {
     let (one, two) = pair();
     let addr = two.transport.local_addr();
     let silent: Vec<TcpStream> = (0..200).map(|_| dial(addr)).collect();
-    for start in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"SKPC\x01\x01\xff\xff\0\0\0\0"] {
+    for start in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], b"SKPC\x02\x01\xff\xff\0\0\0\0"] {
         let mut stream = dial(addr);
         stream.write_all(start).unwrap();
         assert!(is_hung_up_on(&stream));
@@ -339,17 +339,34 @@ fn garbage_and_those_who_say_nothing_are_hung_up_on_and_hurt_nobody() {
 }
 
 #[test]
-fn one_who_greets_in_a_newer_way_is_told_to_wait_for_us_to_be_upgraded() {
+fn one_of_another_release_is_told_who_is_to_be_upgraded() {
     let one = start(identity(1), limits());
-    let mut stream = dial(one.transport.local_addr());
-    let mut hello = codec::encode(&Hello::new(identity(2), StoreId(1), Purpose::Messages)).unwrap();
-    hello[4] = 2;
-    stream.write_all(&hello).unwrap();
-    let reply: HelloReply = codec::decode(&read_packet(&mut stream)).unwrap();
-    assert!(
-        reply.refusal.unwrap().contains("a handshake of version 2, but this release knows versions up to 1")
-    );
-    assert!(is_hung_up_on(&stream));
+    let cases = [(3, "knows versions up to 2: upgrade it"), (1, "from 2 on: upgrade whoever sent it")];
+    for (version, words) in cases {
+        let mut stream = dial(one.transport.local_addr());
+        let mut hello = codec::encode(&Hello::new(identity(2), StoreId(1), Purpose::Messages)).unwrap();
+        hello[4] = version;
+        stream.write_all(&hello).unwrap();
+        let reply: HelloReply = codec::decode(&read_packet(&mut stream)).unwrap();
+        let refusal = reply.refusal.unwrap();
+        assert!(refusal.contains(&format!("a handshake of version {version}")), "{refusal}");
+        assert!(refusal.contains(words), "{refusal}");
+        assert!(is_hung_up_on(&stream));
+    }
+}
+
+/// Whoever dials a store of another release says so where the operator looks.
+#[test]
+fn an_answer_of_another_release_is_told() {
+    let one = start(identity(1), limits());
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    one.transport.set_peer(StoreId(2), None, other.local_addr().unwrap());
+    let (mut stream, _) = other.accept().unwrap();
+    read_packet(&mut stream);
+    let mut reply = codec::encode(&HelloReply::new(identity(2), None)).unwrap();
+    reply[4] = 1;
+    stream.write_all(&reply).unwrap();
+    one.waits_for_refusal(2, "a handshake of version 1, but this release knows versions from 2 on");
 }
 
 /// A connection that greeted as store 1.
