@@ -11,14 +11,17 @@ use tokio::net::TcpListener;
 
 use crate::server::Server;
 use crate::status::Status;
+use places::Places;
 pub use regions::{Refusal, SplitRequest, TransferRequest};
 
+mod places;
 mod regions;
 
 /// Answers until the server stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
     let mut stopping = server.stopping();
     let stop = async move { stopping.asked().await };
+    let listener = Places::of(listener);
     if let Err(error) = axum::serve(listener, router(server)).with_graceful_shutdown(stop).await {
         tracing::error!(%error, "the admin address is no longer served");
     }

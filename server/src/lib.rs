@@ -21,6 +21,7 @@ mod commands;
 mod connection;
 mod cursors;
 mod hosted;
+mod open_files;
 mod password;
 mod server;
 

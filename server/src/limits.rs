@@ -7,8 +7,20 @@ use std::time::Duration;
 /// them.
 pub const RUNTIME_THREADS: usize = 2;
 
-/// Connections at one time. Each costs a file descriptor and a few KiB. Beyond: one error, then closed.
+/// Connections at one time, where as many files may be open. Each costs a file descriptor and a few KiB. Beyond: one error, then
+/// closed.
 pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// Open files that clients leave alone, or half of all that may be open if that is less: segments of logs, checkpoints, connections
+/// between stores. Three stores in one process have about 60 at rest, and one more for every 64 MiB of log.
+pub const FILES_KEPT: u64 = 2_048;
+
+/// Connections to the admin address at one time. Beyond: they wait until one of the others is closed.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// How long nothing may come from a connection to the admin address, while it waits for an answer as well: longer than an answer
+/// takes, and than those pause who come again and again to look. Beyond: closed.
+pub const ADMIN_SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes of a line that is not a bulk (an inline command, a length). The same as in Redis; beyond: a protocol
 /// error.

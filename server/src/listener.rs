@@ -9,11 +9,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::connection;
-use crate::limits::{CONNECTIONS_MAX, DRAIN_EXTRA};
+use crate::limits::DRAIN_EXTRA;
 use crate::server::{Server, Totals};
 
 /// How long to wait when a connection cannot be accepted, for instance because there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it is told, while that goes on.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether there is a store.
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -22,11 +25,15 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     let mut stopping = server.stopping();
+    if let Some(advice) = server.open_files.advice() {
+        tracing::warn!("{advice}");
+    }
+    let mut told = None;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => admit(&server, &mut connections, stream, peer),
-                Err(error) => pause(&error).await,
+                Err(error) => pause(&error, &mut told).await,
             },
             Some(_) = connections.join_next() => {}
             () = stopping.asked() => break,
@@ -40,7 +47,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener) {
 }
 
 fn admit(server: &Arc<Server>, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
-    if connections.len() < CONNECTIONS_MAX {
+    if connections.len() < server.open_files.clients_max {
         if server.hosted().engines().is_empty() {
             connections.spawn(serve_when_open(Arc::clone(server), stream, peer));
         } else {
@@ -70,7 +77,11 @@ async fn serve_when_open(server: Arc<Server>, stream: TcpStream, peer: SocketAdd
     connection::serve(server, stream, peer).await;
 }
 
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
+/// Whoever waits is tried again soon; that it waits is told now and then.
+async fn pause(error: &io::Error, told: &mut Option<Instant>) {
+    if told.is_none_or(|told| told.elapsed() >= TELL_PAUSE) {
+        tracing::warn!(%error, "connections cannot be accepted");
+        *told = Some(Instant::now());
+    }
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::clients::Clients;
 use crate::cursors::Cursors;
 use crate::hosted::Hosted;
+use crate::open_files::OpenFiles;
 use crate::password::Password;
 
 /// The version of Redis whose behaviour is followed. Clients choose by it what they send.
@@ -28,6 +29,7 @@ pub struct Server {
     pub(crate) clients: Clients,
     pub(crate) cursors: Cursors,
     pub(crate) allow_flush: bool,
+    pub(crate) open_files: OpenFiles,
     /// What the next number drawn by chance is made of.
     dice: AtomicU64,
     next_store: AtomicUsize,
@@ -85,6 +87,7 @@ impl Server {
             clients: Clients::default(),
             cursors: Cursors::new(seed()),
             allow_flush: config.allow_flush,
+            open_files: OpenFiles::lift(),
             dice: AtomicU64::new(seed()),
             next_store: AtomicUsize::new(0),
             totals: Default::default(),

@@ -63,7 +63,20 @@ impl Server {
     /// The same, for Redis clients that know where to connect.
     pub fn start_at(listen: &str, data: &Path, more: &[&str]) -> Server {
         let mut command = dev(data, listen, "127.0.0.1:0");
-        let mut child = command.args(more).stdout(Stdio::piped()).spawn().expect("the server can be started");
+        command.args(more);
+        Server::of(&mut command)
+    }
+
+    /// One that may have so many files open, and no more.
+    pub fn start_with_files(data: &Path, open_files: u64) -> Server {
+        let dev = dev(data, "127.0.0.1:0", "127.0.0.1:0");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
+        Server::of(command.arg(dev.get_program()).args(dev.get_args()))
+    }
+
+    fn of(command: &mut Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server can be started");
         let out = child.stdout.take().expect("its output was asked for");
         let mut server = Server { child, redis: String::new(), admin: String::new(), said: Vec::new() };
         let mut lines = BufReader::new(out).lines();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Context, Outcome, glob, info, subcommand, table};
-use crate::limits::{BULK_BYTES_ANNOUNCED_MAX, CONNECTIONS_MAX};
+use crate::limits::BULK_BYTES_ANNOUNCED_MAX;
 use crate::resp::Reply;
 
 const SUBCOMMANDS: &[(&str, i32)] = &[("get", -3), ("resetstat", 2), ("rewrite", 2), ("set", -4)];
@@ -37,7 +37,7 @@ fn settings(context: &Context<'_>) -> Vec<(&'static str, String)> {
         ("cluster-enabled", "no".into()),
         ("databases", "1".into()),
         ("dir", context.server.data.display().to_string()),
-        ("maxclients", CONNECTIONS_MAX.to_string()),
+        ("maxclients", context.server.open_files.clients_max.to_string()),
         ("maxmemory", info::memory_limit(context.server).to_string()),
         ("maxmemory-policy", "noeviction".into()),
         ("port", address.port().to_string()),

@@ -101,7 +101,7 @@ fn about_server(server: &Server) -> Fields {
 fn about_clients(server: &Server) -> Fields {
     vec![
         ("connected_clients", server.clients.count().to_string()),
-        ("maxclients", crate::limits::CONNECTIONS_MAX.to_string()),
+        ("maxclients", server.open_files.clients_max.to_string()),
         ("blocked_clients", "0".into()),
     ]
 }
