@@ -78,6 +78,15 @@ impl Hosted {
         }
     }
 
+    /// What is not as it should be with the stores that run here, each with its sentence.
+    pub fn troubles(&self) -> Vec<String> {
+        let of = |engine: &Engine| {
+            let store = engine.store_id();
+            engine.troubles().into_iter().map(move |trouble| format!("store {store}: {trouble}"))
+        };
+        self.engines().iter().flat_map(of).collect()
+    }
+
     /// What somebody should know and has not been told.
     pub fn news(&self) -> Vec<String> {
         match self {

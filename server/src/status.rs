@@ -55,6 +55,9 @@ pub struct StoreState {
     pub log_segments: Option<u64>,
     /// Bytes that its log takes on disk.
     pub log_bytes: Option<u64>,
+    /// What is not as it should be, in sentences, while it runs.
+    #[serde(default)]
+    pub troubles: Vec<String>,
 }
 
 impl StoreState {
@@ -77,6 +80,7 @@ impl StoreState {
             syncs: own.map(|own| own.syncs),
             log_segments: own.map(|own| own.log_segments),
             log_bytes: own.map(|own| own.log_bytes),
+            troubles: own.map(|own| own.troubles.clone()).unwrap_or_default(),
         }
     }
 }
@@ -174,6 +178,9 @@ impl Status {
                     store.id,
                     if store.state == "away" { "away" } else { "stopped" }
                 );
+            }
+            for trouble in &store.troubles {
+                let _ = writeln!(text, "\nstore {}: {trouble}", store.id);
             }
         }
         text

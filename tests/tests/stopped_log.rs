@@ -122,6 +122,25 @@ fn what_is_damaged_is_named() {
     assert!(out.contains(&named) && inspected.contains(&named), "{out}\n{inspected}");
 }
 
+/// Whoever asks how a store is hears of the damage while it runs, and after its region got another replica.
+#[test]
+fn a_store_that_runs_on_a_damaged_log_says_so() {
+    let (dir, store) = stopped();
+    let all = values(&store);
+    let (file, at) = &all[all.len() / 2];
+    let segment = fs::File::options().write(true).open(file).expect("a segment");
+    segment.write_all_at(b"X", at + 3).expect("a byte rots");
+    let region: u64 = region(&said(&["inspect"], &store)).parse().expect("a number");
+    let server = Server::start(dir.path(), &["--regions", "1"]);
+    let told = run(Command::new(binary()).args(["status", "--admin", &server.admin])).1;
+    let trouble = told.lines().find(|line| line.contains("its log is damaged"));
+    assert!(trouble.is_some_and(|line| line.contains(&format!("(r{region:x})"))), "{told}");
+    let json = run(Command::new(binary()).args(["status", "--json", "--admin", &server.admin])).1;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let troubles = |store: usize| json["store_list"][store]["troubles"].as_array().expect("troubles").len();
+    assert_eq!((troubles(0), troubles(1), troubles(2)), (1, 0, 0), "{json}");
+}
+
 #[test]
 fn what_is_torn_is_told_from_damage() {
     let (dir, store) = stopped();

@@ -219,6 +219,11 @@ impl Engine {
         self.inner.store.status()
     }
 
+    /// What an operator should know of it while it runs, in sentences. Waits for nobody.
+    pub fn troubles(&self) -> Vec<String> {
+        self.inner.store.troubles()
+    }
+
     /// Its replicas as they are now. Waits for its workers, a second at most.
     pub fn region_status(&self) -> Vec<RegionStatus> {
         self.inner.store.region_status()

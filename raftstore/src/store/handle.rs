@@ -20,6 +20,7 @@ use super::open::{Hosted, StoreParts};
 use super::request::{Reply, Request};
 use super::status::{RegionStatus, StoreStatus};
 use super::submitter::Submitter;
+use super::troubles::Troubles;
 use super::worker::{Shared, Worker};
 use crate::apply::ApplyPool;
 use crate::ids::{RegionId, ReplicaId, StoreId};
@@ -44,6 +45,7 @@ struct Inner {
     shared: Arc<Shared>,
     pool: Arc<ApplyPool>,
     hosted: Vec<Hosted>,
+    troubles: Troubles,
     /// Those that write to the log. Taken by whoever stops the store.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Those that are in machines, and may be for long.
@@ -53,7 +55,7 @@ struct Inner {
 impl StoreParts {
     /// Gives the parts their threads.
     pub fn spawn(self) -> Result<Store, OpenError> {
-        let StoreParts { workers, syncer, pool, mut keeper, shared, hosted, .. } = self;
+        let StoreParts { workers, syncer, pool, mut keeper, shared, hosted, troubles, .. } = self;
         let (mut threads, mut appliers) = (Vec::new(), Vec::new());
         let id = shared.config.id;
         for mut worker in workers {
@@ -67,7 +69,7 @@ impl StoreParts {
         let clock = shared.clock.clone();
         threads.push(spawn(&shared, format!("{id}-keeper"), move || keeper.run(|| clock.now()))?);
         let (threads, appliers) = (Mutex::new(threads), Mutex::new(appliers));
-        Ok(Store { inner: Arc::new(Inner { shared, pool, hosted, threads, appliers }) })
+        Ok(Store { inner: Arc::new(Inner { shared, pool, hosted, troubles, threads, appliers }) })
     }
 }
 
@@ -222,7 +224,13 @@ impl Store {
             syncs: counters.syncs.load(Ordering::Relaxed),
             log_segments: usage.segments as u64,
             log_bytes: usage.log_bytes,
+            troubles: self.troubles(),
         }
+    }
+
+    /// What an operator should know of it while it runs, in sentences: damage that opening found, a full disk, checkpoints that fail.
+    pub fn troubles(&self) -> Vec<String> {
+        self.inner.troubles.now(&self.inner.shared.wal)
     }
 
     /// What was turned away.

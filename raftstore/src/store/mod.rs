@@ -52,6 +52,7 @@ mod submitter;
 mod sync;
 mod tail;
 mod timers;
+mod troubles;
 mod watcher;
 mod wheel;
 mod windows;

@@ -26,6 +26,7 @@ use super::request::Request;
 use super::status::{Counters, RegionNews, RegionStatus};
 use super::submitter::Submitter;
 use super::sync::{SyncSignal, Syncer};
+use super::troubles::Troubles;
 use super::watcher::Watcher;
 use super::worker::{Shared, Worker};
 use crate::apply::{ApplyLimits, ApplyPool};
@@ -62,6 +63,7 @@ pub struct StoreParts {
     pub(super) shared: Arc<Shared>,
     pub(super) hosted: Vec<Hosted>,
     pub(super) log_report: OpenReport,
+    pub(super) troubles: Troubles,
 }
 
 /// A region that the store hosts when it is opened.
@@ -134,6 +136,7 @@ impl StoreParts {
         let opening =
             Opening { shared: &shared, pool: &pool, factory: &*factory, checkpoints: &checkpoints, known };
         let (workers, hosted) = opening.host_all(&births)?;
+        let found = Troubles::found(&log_report, checkpoints.damaged());
         let keeper = Keeper::new(KeeperParts {
             store: shared.config.id,
             life: shared.config.life,
@@ -146,7 +149,8 @@ impl StoreParts {
             maintain: maintain(shared.wal.clone(), shared.sync.clone(), shared.inboxes.clone()),
             limits: KeeperLimits::default(),
         });
-        Ok(StoreParts { workers, syncer, pool, keeper, shared, hosted, log_report })
+        let troubles = Troubles::new(found, keeper.counters());
+        Ok(StoreParts { workers, syncer, pool, keeper, shared, hosted, log_report, troubles })
     }
 
     /// A way to submit commands that outlives this.

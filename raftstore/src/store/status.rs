@@ -175,6 +175,8 @@ pub struct StoreStatus {
     pub log_segments: u64,
     /// Bytes that the log takes on disk.
     pub log_bytes: u64,
+    /// What an operator should know of it, in sentences.
+    pub troubles: Vec<String>,
 }
 
 #[cfg(test)]

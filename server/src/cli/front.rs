@@ -1,5 +1,6 @@
 //! What `skep dev` and `skep serve` have in common: addresses, clients, probes, the end.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -134,9 +135,13 @@ async fn serve_clients(
 /// Reports what stores have to say, and each that fails; returns when none is left.
 async fn all_failed(server: &Server) -> String {
     let mut reported = 0;
+    let mut troubles = BTreeSet::new();
     loop {
         let hosted = server.hosted();
         hosted.news().iter().for_each(|news| tracing::warn!("{news}"));
+        let now: BTreeSet<String> = hosted.troubles().into_iter().collect();
+        now.difference(&troubles).for_each(|trouble| tracing::warn!("{trouble}"));
+        troubles = now;
         let failures = hosted.failures();
         for why in failures.iter().skip(reported) {
             tracing::error!("a store has failed: {why}");
