@@ -38,7 +38,7 @@ impl Troubles {
             );
         }
         if let Some(why) = self.keeper.trouble() {
-            all.push(format!("a checkpoint could not be written or a snapshot not be taken over, and until one can the log grows: {why}"));
+            all.push(format!("something went wrong with a checkpoint or a snapshot, and no checkpoint was written since: {why}"));
         }
         all
     }
